@@ -1,0 +1,72 @@
+package identifier
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestParseGivesOneFormForEachName(t *testing.T) {
+	for in, want := range map[string]Identifier{
+		"www.example.org":       {DNS, "www.example.org"},
+		"WWW.Example.ORG.":      {DNS, "www.example.org"},
+		"*.Example.org":         {DNS, "*.example.org"},
+		"bücher.example":        {DNS, "xn--bcher-kva.example"},
+		"xn--bcher-kva.EXAMPLE": {DNS, "xn--bcher-kva.example"},
+		"r3---sn-x.example":     {DNS, "r3---sn-x.example"},
+		"192.0.2.7":             {IP, "192.0.2.7"},
+		"::ffff:192.0.2.7":      {IP, "192.0.2.7"},
+		"2001:DB8:0::1":         {IP, "2001:db8::1"},
+	} {
+		got, err := Parse(in)
+		if err != nil || got != want {
+			t.Errorf("Parse(%q) = %v, %v; want %v", in, got, err, want)
+		}
+		if again, err := got.Canonical(); err != nil || again != got {
+			t.Errorf("Canonical(%v) = %v, %v; want it unchanged", got, again, err)
+		}
+	}
+}
+
+func TestParseSaysWhatIsWrong(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                                   "empty",
+		"localhost":                          "two labels",
+		"https://www.example.org":            "bare name",
+		"www.example.org/x":                  "bare name",
+		"www.example.org:443":                "bare name",
+		"a b.example":                        "bare name",
+		"w*.example.org":                     "whole first label",
+		"*.*.example.org":                    "whole first label",
+		"*.":                                 "empty label",
+		"a..example":                         "empty label",
+		"-a.example":                         "hyphen",
+		"a_b.example":                        "underscore",
+		strings.Repeat("a", 64) + ".example": "63 characters",
+		"1.2.3.4.5":                          "number",
+		"a\x00.test":                         "not a domain name",
+	} {
+		if got, err := Parse(in); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Parse(%q) = %v, %v; want an error with %q", in, got, err, want)
+		}
+	}
+	if _, err := (Identifier{"email", "a@b.example"}).Canonical(); !errors.Is(err, ErrType) {
+		t.Errorf("an unknown type gives %v, want ErrType", err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{"www.example.org", "*.bücher.example", "2001:db8::1", "xn--a.example", "a.", "*."} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		id, err := Parse(s)
+		if err != nil {
+			return
+		}
+		again, err := Parse(id.Value)
+		if err != nil || again != id {
+			t.Fatalf("Parse(%q) = %q, which parses to %v, %v", s, id.Value, again, err)
+		}
+	})
+}
