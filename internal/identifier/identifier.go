@@ -72,6 +72,10 @@ func ParseDNS(s string) (Identifier, error) {
 	if err != nil {
 		return bad(reason(err, name))
 	}
+	// Some malformed Unicode maps to a name that does not map to itself.
+	if again, err := lookup.ToASCII(ascii); err != nil || again != ascii {
+		return bad("it has characters that no host name has")
+	}
 	for label := range strings.SplitSeq(ascii, ".") {
 		if strings.HasPrefix(label, "-") || strings.HasSuffix(label, "-") {
 			return bad("a label begins or ends with a hyphen")
