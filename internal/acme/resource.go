@@ -1,0 +1,93 @@
+package acme
+
+import (
+	"encoding/json"
+	"time"
+
+	"vidimus/internal/identifier"
+)
+
+// Directory is the directory object (RFC 8555 §7.1.1, RFC 9773 §3).
+type Directory struct {
+	NewNonce    string        `json:"newNonce"`
+	NewAccount  string        `json:"newAccount"`
+	NewOrder    string        `json:"newOrder"`
+	RevokeCert  string        `json:"revokeCert"`
+	KeyChange   string        `json:"keyChange"`
+	RenewalInfo string        `json:"renewalInfo"`
+	Meta        DirectoryMeta `json:"meta"`
+}
+
+// DirectoryMeta is the directory's metadata (§9.7.6).
+type DirectoryMeta struct {
+	TermsOfService          string   `json:"termsOfService,omitempty"`
+	Website                 string   `json:"website,omitempty"`
+	CAAIdentities           []string `json:"caaIdentities,omitempty"`
+	ExternalAccountRequired bool     `json:"externalAccountRequired,omitempty"`
+}
+
+// Account is the account object (§7.1.2).
+type Account struct {
+	Status  Status   `json:"status"`
+	Contact []string `json:"contact,omitempty"`
+	Orders  string   `json:"orders"`
+}
+
+// NewAccount is the payload of a newAccount request (§7.3).
+type NewAccount struct {
+	Contact                []string        `json:"contact"`
+	TermsOfServiceAgreed   bool            `json:"termsOfServiceAgreed"`
+	OnlyReturnExisting     bool            `json:"onlyReturnExisting"`
+	ExternalAccountBinding json.RawMessage `json:"externalAccountBinding"`
+}
+
+// Order is the order object (§7.1.3).
+type Order struct {
+	Status         Status                  `json:"status"`
+	Expires        *time.Time              `json:"expires,omitempty"`
+	Identifiers    []identifier.Identifier `json:"identifiers"`
+	Replaces       string                  `json:"replaces,omitempty"` // RFC 9773 §5
+	Error          *Problem                `json:"error,omitempty"`
+	Authorizations []string                `json:"authorizations"`
+	Finalize       string                  `json:"finalize"`
+	Certificate    string                  `json:"certificate,omitempty"`
+}
+
+// NewOrder is the payload of a newOrder request (§7.4, RFC 9773 §5).
+type NewOrder struct {
+	Identifiers []identifier.Identifier `json:"identifiers"`
+	NotBefore   string                  `json:"notBefore"`
+	NotAfter    string                  `json:"notAfter"`
+	Replaces    string                  `json:"replaces"`
+}
+
+// Authorization is the authorization object (§7.1.4).
+type Authorization struct {
+	Identifier identifier.Identifier `json:"identifier"` // without "*." of a wildcard
+	Status     Status                `json:"status"`
+	Expires    time.Time             `json:"expires"`
+	Challenges []Challenge           `json:"challenges"`
+	Wildcard   bool                  `json:"wildcard,omitempty"`
+}
+
+// Challenge is the challenge object (§7.1.5, §8).
+type Challenge struct {
+	Type      ChallengeType `json:"type"`
+	URL       string        `json:"url"`
+	Status    Status        `json:"status"`
+	Validated *time.Time    `json:"validated,omitempty"`
+	Error     *Problem      `json:"error,omitempty"`
+	Token     string        `json:"token"`
+}
+
+// RenewalInfo is the renewalInfo object (RFC 9773 §4.2).
+type RenewalInfo struct {
+	SuggestedWindow Window `json:"suggestedWindow"`
+	ExplanationURL  string `json:"explanationURL,omitempty"`
+}
+
+// Window is a span of time.
+type Window struct {
+	Start time.Time `json:"start"`
+	End   time.Time `json:"end"`
+}

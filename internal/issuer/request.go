@@ -1,0 +1,120 @@
+package issuer
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/x509"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+
+	"vidimus/internal/acme"
+	"vidimus/internal/identifier"
+)
+
+// CheckRequest reads a PKCS #10 request in DER and checks that it is well signed, by
+// a key that may be certified, and asks for exactly ids, which must be sorted (RFC
+// 8555 §7.4).
+func CheckRequest(der []byte, ids []identifier.Identifier) (*x509.CertificateRequest, *acme.Problem) {
+	bad := func(format string, args ...any) (*x509.CertificateRequest, *acme.Problem) {
+		return nil, acme.Problemf(acme.BadCSR, format, args...)
+	}
+	csr, err := x509.ParseCertificateRequest(der)
+	if err != nil {
+		return bad("the certificate request can't be read: %v", err)
+	}
+	if err := CheckKey(csr.PublicKey); err != nil {
+		return nil, acme.Problemf(acme.BadPublicKey, "the key of the certificate request: %v", err)
+	}
+	if err := csr.CheckSignature(); err != nil {
+		return bad("the certificate request is not signed by its own key: %v", err)
+	}
+	if len(csr.EmailAddresses) > 0 || len(csr.URIs) > 0 {
+		return bad("the certificate request asks for e-mail addresses or URIs, which are not in the order")
+	}
+	got, err := requested(csr)
+	if err != nil {
+		return bad("%v", err)
+	}
+	if !slices.Equal(got, ids) {
+		return bad("the certificate request is for %s, but the order is for %s", list(got), list(ids))
+	}
+	return csr, nil
+}
+
+// requested lists what a request asks for: its alternative names and its common name.
+func requested(csr *x509.CertificateRequest) ([]identifier.Identifier, error) {
+	var ids []identifier.Identifier
+	names := csr.DNSNames
+	if cn := csr.Subject.CommonName; cn != "" {
+		names = append(slices.Clone(names), cn)
+	}
+	for _, n := range names {
+		id, err := identifier.Parse(n)
+		if err != nil {
+			return nil, fmt.Errorf("in the certificate request, %w", err)
+		}
+		ids = append(ids, id)
+	}
+	for _, a := range csr.IPAddresses {
+		ids = append(ids, identifier.Identifier{Type: identifier.IP, Value: a.String()})
+	}
+	return identifier.Sorted(ids), nil
+}
+
+func list(ids []identifier.Identifier) string {
+	const most = 10
+	values := identifier.Values(ids)
+	if len(values) == 0 {
+		return "no name"
+	}
+	if len(values) > most {
+		values = append(values[:most:most], fmt.Sprintf("%d more", len(ids)-most))
+	}
+	return strings.Join(values, ", ")
+}
+
+// CheckKey tells whether a public key is strong enough, for a certificate or an
+// account: ECDSA on P-256, P-384 or P-521, or RSA of 2048 to 8192 bits with an odd
+// public exponent of at least 65537.
+func CheckKey(pub any) error {
+	switch pub := pub.(type) {
+	case *ecdsa.PublicKey:
+		switch pub.Curve {
+		case elliptic.P256(), elliptic.P384(), elliptic.P521():
+			return nil
+		}
+		return fmt.Errorf("the curve %s is not accepted; use P-256, P-384 or P-521", pub.Curve.Params().Name)
+	case *rsa.PublicKey:
+		switch bits := pub.N.BitLen(); {
+		case bits < 2048:
+			return fmt.Errorf("an RSA key of %d bits is too small; use at least 2048", bits)
+		case bits > 8192:
+			return fmt.Errorf("an RSA key of %d bits is too large; use at most 8192", bits)
+		case pub.E < 65537 || pub.E%2 == 0:
+			return fmt.Errorf("the RSA exponent %d is not accepted; use 65537", pub.E)
+		case smallFactor(pub.N):
+			return fmt.Errorf("the RSA modulus has a small factor")
+		}
+		return nil
+	}
+	return fmt.Errorf("a key of type %T is not accepted; use ECDSA or RSA", pub)
+}
+
+// primorial is the product of the odd primes below 752 (the Baseline Requirements
+// ask for a modulus without factors below 752, §6.1.6).
+var primorial = func() *big.Int {
+	p := big.NewInt(1)
+	for n := int64(3); n < 752; n += 2 {
+		if big.NewInt(n).ProbablyPrime(0) {
+			p.Mul(p, big.NewInt(n))
+		}
+	}
+	return p
+}()
+
+func smallFactor(n *big.Int) bool {
+	return n.Bit(0) == 0 || new(big.Int).GCD(nil, nil, n, primorial).Cmp(big.NewInt(1)) != 0
+}

@@ -1,0 +1,107 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"vidimus/internal/acme"
+)
+
+// Account is an ACME account.
+type Account struct {
+	ID         int64
+	Directory  string // name in the URL of the ACME directory it belongs to
+	Thumbprint string // of its key, RFC 7638, base64url
+	JWK        []byte // its public key
+	Status     acme.Status
+	Contact    []string
+	Agreed     time.Time // to the terms of service; zero if there were none
+	Created    time.Time
+
+	Bound         bool      // it was made by an external account binding
+	ACMEID        int64     // the ACME-ID it is bound to; 0 if none
+	ACMEIDFQDN    string    // whose name this is
+	ACMEIDInvalid time.Time // and since when it is invalid; zero while it is good
+}
+
+const accountColumns = `a.id, a.directory, a.thumbprint, a.jwk, a.status, a.contact, a.agreed_at, a.created_at, a.bound,
+	a.acme_id, i.fqdn, i.invalid_at FROM account a LEFT JOIN acme_id i ON i.id = a.acme_id`
+
+func scanAccount(row scanner) (a Account, err error) {
+	var acmeID sql.NullInt64
+	var fqdn sql.NullString
+	err = row.Scan(&a.ID, &a.Directory, &a.Thumbprint, &a.JWK, &a.Status, jsonColumn{&a.Contact}, timeColumn{&a.Agreed},
+		timeColumn{&a.Created}, &a.Bound, &acmeID, &fqdn, timeColumn{&a.ACMEIDInvalid})
+	a.ACMEID, a.ACMEIDFQDN = acmeID.Int64, fqdn.String
+	return a, err
+}
+
+// Account finds an account by its number.
+func (s *Store) Account(ctx context.Context, id int64) (Account, error) {
+	return one(ctx, s.read, scanAccount, `SELECT `+accountColumns+` WHERE a.id = $1`, id)
+}
+
+// AccountByKey finds the account of a key in a directory.
+func (s *Store) AccountByKey(ctx context.Context, directory, thumbprint string) (Account, error) {
+	return one(ctx, s.read, scanAccount, `SELECT `+accountColumns+` WHERE a.directory = $1 AND a.thumbprint = $2`, directory, thumbprint)
+}
+
+// NewAccount records an account and sets its ID. [ErrConflict] means that its key
+// has one already.
+func (s *Store) NewAccount(ctx context.Context, a *Account) error {
+	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error { return newAccount(ctx, tx, a) })
+}
+
+func newAccount(ctx context.Context, tx *sql.Tx, a *Account) (err error) {
+	a.ID, err = insert(ctx, tx, `INSERT INTO account
+		(directory, thumbprint, jwk, status, contact, agreed_at, acme_id, bound, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING id`,
+		a.Directory, a.Thumbprint, string(a.JWK), a.Status, toJSON(a.Contact), millis(a.Agreed),
+		sql.NullInt64{Int64: a.ACMEID, Valid: a.ACMEID != 0}, a.Bound, millis(a.Created))
+	return err
+}
+
+// NewBoundAccount uses up the credentials kid of the ACME-ID a.ACMEID, revokes the
+// accounts bound to it before, and records the account, all or nothing.
+// [ErrNotFound] means that the credentials are gone: another registration was
+// first, or they were replaced.
+func (s *Store) NewBoundAccount(ctx context.Context, a *Account, kid string) error {
+	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := changeOne(ctx, tx, `UPDATE acme_id SET hmac_key = NULL
+			WHERE id = $1 AND kid = $2 AND hmac_key IS NOT NULL AND invalid_at IS NULL`, a.ACMEID, kid); err != nil {
+			return missing(err)
+		}
+		if err := revokeAccountsOf(ctx, tx, a.ACMEID); err != nil {
+			return err
+		}
+		a.Bound = true
+		return newAccount(ctx, tx, a)
+	})
+}
+
+// SetContact replaces the contacts of a valid account.
+func (s *Store) SetContact(ctx context.Context, id int64, contact []string) error {
+	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return changeOne(ctx, tx, `UPDATE account SET contact = $1 WHERE id = $2 AND status = 'valid'`, toJSON(contact), id)
+	})
+}
+
+// SetAccountStatus moves an account from one status to another.
+func (s *Store) SetAccountStatus(ctx context.Context, id int64, from, to acme.Status) error {
+	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return changeOne(ctx, tx, `UPDATE account SET status = $1 WHERE id = $2 AND status = $3`, to, id, from)
+	})
+}
+
+// SetAccountKey gives a valid account another key (RFC 8555 §7.3.5). [ErrConflict]
+// means that the key has an account in the same directory, or that the account's
+// key is no longer the one with the thumbprint old.
+func (s *Store) SetAccountKey(ctx context.Context, a Account, thumbprint string, jwk []byte) error {
+	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return changeOne(ctx, tx, `UPDATE account SET thumbprint = $1, jwk = $2
+			WHERE id = $3 AND thumbprint = $4 AND status = 'valid' AND NOT EXISTS
+				(SELECT 1 FROM account WHERE directory = $5 AND thumbprint = $1)`,
+			thumbprint, string(jwk), a.ID, a.Thumbprint, a.Directory)
+	})
+}

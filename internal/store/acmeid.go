@@ -1,0 +1,147 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+// ACMEID is a named permission: it may manage Names.
+type ACMEID struct {
+	ID            int64     `json:"-"`
+	FQDN          string    `json:"fqdn"` // the host it is named for
+	Names         []string  `json:"names"`
+	Created       time.Time `json:"created"`
+	Invalid       time.Time `json:"invalid,omitzero"`        // since when; zero while it is good
+	KID           string    `json:"kid,omitempty"`           // of the last credentials
+	HMACKey       []byte    `json:"-"`                       // nil once used
+	CredentialsAt time.Time `json:"credentials_at,omitzero"` // when they were made
+	Accounts      []int64   `json:"accounts,omitempty"`      // valid ACME accounts bound to it
+}
+
+// Credentials are the EAB credentials of an ACME-ID (RFC 8555 §7.3.4).
+type Credentials struct {
+	KID     string
+	HMACKey []byte
+}
+
+// AddACMEID makes an ACME-ID with its set of names and its first credentials. It
+// fails with [ErrConflict] when there is a valid one for that FQDN.
+func (s *Store) AddACMEID(ctx context.Context, fqdn string, names []string, c Credentials, now time.Time) error {
+	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		id, err := insert(ctx, tx, `INSERT INTO acme_id (fqdn, created_at, kid, hmac_key, credentials_at)
+			VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING id`,
+			fqdn, millis(now), c.KID, c.HMACKey, millis(now))
+		if err != nil {
+			return err
+		}
+		return addNames(ctx, tx, id, names)
+	})
+}
+
+func addNames(ctx context.Context, tx *sql.Tx, id int64, names []string) error {
+	for _, n := range names {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO acme_id_name (acme_id, fqdn) VALUES ($1, $2)
+			ON CONFLICT DO NOTHING`, id, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ChangeNames adds names to, and removes names from, the set of an ACME-ID.
+func (s *Store) ChangeNames(ctx context.Context, id int64, add, remove []string) error {
+	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		for _, n := range remove {
+			if err := changeOne(ctx, tx, `DELETE FROM acme_id_name WHERE acme_id = $1 AND fqdn = $2`, id, n); err != nil {
+				return missing(err)
+			}
+		}
+		return addNames(ctx, tx, id, add)
+	})
+}
+
+const acmeIDColumns = `id, fqdn, created_at, invalid_at, kid, hmac_key, credentials_at`
+
+func scanACMEID(row scanner) (a ACMEID, err error) {
+	var kid sql.NullString
+	err = row.Scan(&a.ID, &a.FQDN, timeColumn{&a.Created}, timeColumn{&a.Invalid}, &kid, &a.HMACKey, timeColumn{&a.CredentialsAt})
+	a.KID = kid.String
+	return a, err
+}
+
+func (s *Store) completeACMEID(ctx context.Context, a ACMEID, err error) (ACMEID, error) {
+	if err != nil {
+		return a, err
+	}
+	if a.Names, err = collect(ctx, s.read, scanString, `SELECT fqdn FROM acme_id_name WHERE acme_id = $1 ORDER BY fqdn`, a.ID); err != nil {
+		return a, err
+	}
+	a.Accounts, err = collect(ctx, s.read, func(row scanner) (id int64, err error) { return id, row.Scan(&id) },
+		`SELECT id FROM account WHERE acme_id = $1 AND status = 'valid' ORDER BY id`, a.ID)
+	return a, err
+}
+
+// ACMEIDs lists all ACME-IDs by FQDN, those that are invalid too.
+func (s *Store) ACMEIDs(ctx context.Context) ([]ACMEID, error) {
+	all, err := collect(ctx, s.read, scanACMEID, `SELECT `+acmeIDColumns+` FROM acme_id ORDER BY fqdn, id`)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		if all[i], err = s.completeACMEID(ctx, all[i], nil); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// ACMEID finds the ACME-ID of an FQDN: the valid one, or else the one that was
+// invalidated last.
+func (s *Store) ACMEID(ctx context.Context, fqdn string) (ACMEID, error) {
+	a, err := one(ctx, s.read, scanACMEID, `SELECT `+acmeIDColumns+` FROM acme_id WHERE fqdn = $1
+		ORDER BY invalid_at IS NULL DESC, invalid_at DESC LIMIT 1`, fqdn)
+	return s.completeACMEID(ctx, a, err)
+}
+
+// ACMEIDByKID finds the ACME-ID whose last credentials have this key ID, used or
+// not; names and accounts are not filled.
+func (s *Store) ACMEIDByKID(ctx context.Context, kid string) (ACMEID, error) {
+	return one(ctx, s.read, scanACMEID, `SELECT `+acmeIDColumns+` FROM acme_id WHERE kid = $1`, kid)
+}
+
+// ACMEIDByID finds an ACME-ID; accounts are not filled.
+func (s *Store) ACMEIDByID(ctx context.Context, id int64) (ACMEID, error) {
+	a, err := one(ctx, s.read, scanACMEID, `SELECT `+acmeIDColumns+` FROM acme_id WHERE id = $1`, id)
+	return s.completeACMEID(ctx, a, err)
+}
+
+// NewCredentials replaces the credentials of a valid ACME-ID. With stop, the
+// accounts bound to it are revoked in the same transaction.
+func (s *Store) NewCredentials(ctx context.Context, id int64, c Credentials, stop bool, now time.Time) error {
+	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if stop {
+			if err := revokeAccountsOf(ctx, tx, id); err != nil {
+				return err
+			}
+		}
+		return changeOne(ctx, tx, `UPDATE acme_id SET kid = $1, hmac_key = $2, credentials_at = $3
+			WHERE id = $4 AND invalid_at IS NULL`, c.KID, c.HMACKey, millis(now), id)
+	})
+}
+
+// RemoveACMEID makes a valid ACME-ID invalid and empties its set; the record stays.
+func (s *Store) RemoveACMEID(ctx context.Context, id int64, now time.Time) error {
+	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM acme_id_name WHERE acme_id = $1`, id); err != nil {
+			return err
+		}
+		return changeOne(ctx, tx, `UPDATE acme_id SET invalid_at = $1, hmac_key = NULL
+			WHERE id = $2 AND invalid_at IS NULL`, millis(now), id)
+	})
+}
+
+func revokeAccountsOf(ctx context.Context, tx *sql.Tx, acmeID int64) error {
+	_, err := tx.ExecContext(ctx, `UPDATE account SET status = 'revoked' WHERE acme_id = $1 AND status = 'valid'`, acmeID)
+	return err
+}

@@ -1,0 +1,173 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"vidimus/internal/acme"
+	"vidimus/internal/identifier"
+)
+
+// Certificate is the record of a certificate, from the intent to sign it on.
+type Certificate struct {
+	Serial    string                  `json:"serial"` // hexadecimal, lower case
+	Issuer    string                  `json:"issuer"` // name in the configuration
+	Order     int64                   `json:"order,omitempty"`
+	Account   int64                   `json:"account,omitempty"`
+	Names     []identifier.Identifier `json:"-"`
+	TBS       []byte                  `json:"-"` // the exact bytes that are signed
+	DER       []byte                  `json:"-"` // nil: intended, and not known to be signed
+	SPKI      []byte                  `json:"-"` // SHA-256 of the subject public key info
+	NotBefore time.Time               `json:"not_before"`
+	NotAfter  time.Time               `json:"not_after"`
+	Created   time.Time               `json:"created"`
+	Issued    time.Time               `json:"issued,omitzero"`
+
+	Revoked    time.Time             `json:"revoked,omitzero"`
+	Reason     acme.RevocationReason `json:"reason,omitempty"`
+	ReplacedBy int64                 `json:"replaced_by,omitempty"` // order, RFC 9773 §5
+}
+
+// BeginIssuance records the intent to sign: the certificate's row, and for a
+// client's order the move from ready to processing, as one. predecessor is the
+// serial of the certificate that the order replaces, or "".
+func (s *Store) BeginIssuance(ctx context.Context, c Certificate, predecessor string) error {
+	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if c.Order != 0 {
+			if err := changeOne(ctx, tx, `UPDATE acme_order SET status = 'processing', serial = $1
+				WHERE id = $2 AND status = 'ready'`, c.Serial, c.Order); err != nil {
+				return err
+			}
+		}
+		if predecessor != "" {
+			if err := changeOne(ctx, tx, `UPDATE certificate SET replaced_by = $1
+				WHERE serial = $2 AND replaced_by IS NULL`, c.Order, predecessor); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO certificate
+			(serial, issuer, order_id, account_id, tbs, spki, not_before, not_after, created_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, c.Serial, c.Issuer, nullID(c.Order), nullID(c.Account),
+			c.TBS, c.SPKI, millis(c.NotBefore), millis(c.NotAfter), millis(c.Created)); err != nil {
+			return err
+		}
+		for _, n := range c.Names {
+			if _, err := tx.ExecContext(ctx, `INSERT INTO certificate_name (value, serial) VALUES ($1, $2)`, n.Value, c.Serial); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func nullID(id int64) sql.NullInt64 { return sql.NullInt64{Int64: id, Valid: id != 0} }
+
+// FinishIssuance records the signed certificate and moves its order to valid.
+func (s *Store) FinishIssuance(ctx context.Context, serial string, der []byte, now time.Time) error {
+	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := changeOne(ctx, tx, `UPDATE certificate SET der = $1, issued_at = $2 WHERE serial = $3 AND der IS NULL`,
+			der, millis(now), serial); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE acme_order SET status = 'valid' WHERE status = 'processing'
+			AND id = (SELECT order_id FROM certificate WHERE serial = $1)`, serial)
+		return err
+	})
+}
+
+const certificateColumns = `c.serial, c.issuer, c.order_id, c.account_id, c.tbs, c.der, c.spki, c.not_before, c.not_after, c.created_at,
+	c.issued_at, c.replaced_by, r.revoked_at, r.reason FROM certificate c LEFT JOIN revocation r ON r.serial = c.serial`
+
+func scanCertificate(row scanner) (c Certificate, err error) {
+	var order, account, replaced, reason sql.NullInt64
+	err = row.Scan(&c.Serial, &c.Issuer, &order, &account, &c.TBS, &c.DER, &c.SPKI, timeColumn{&c.NotBefore}, timeColumn{&c.NotAfter},
+		timeColumn{&c.Created}, timeColumn{&c.Issued}, &replaced, timeColumn{&c.Revoked}, &reason)
+	c.Order, c.Account, c.ReplacedBy, c.Reason = order.Int64, account.Int64, replaced.Int64, acme.RevocationReason(reason.Int64)
+	return c, err
+}
+
+// Certificate finds a certificate by its serial number, with all but its names.
+func (s *Store) Certificate(ctx context.Context, serial string) (Certificate, error) {
+	return one(ctx, s.read, scanCertificate, `SELECT `+certificateColumns+` WHERE c.serial = $1`, serial)
+}
+
+// UnfinishedCertificates lists what was intended and has no signature on record.
+func (s *Store) UnfinishedCertificates(ctx context.Context) ([]Certificate, error) {
+	return collect(ctx, s.read, scanCertificate, `SELECT `+certificateColumns+` WHERE c.der IS NULL ORDER BY c.created_at`)
+}
+
+// Certificates lists certificates in the order of their serial numbers, with all
+// but their names: those of one name, or all when name is "". It calls fn for each.
+func (s *Store) Certificates(ctx context.Context, name string, fn func(Certificate) error) error {
+	query, args := `SELECT `+certificateColumns+` ORDER BY c.serial`, []any(nil)
+	if name != "" {
+		query, args = `SELECT `+certificateColumns+` JOIN certificate_name n ON n.serial = c.serial
+			WHERE n.value = $1 ORDER BY c.serial`, []any{name}
+	}
+	rows, err := s.read.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		c, err := scanCertificate(rows)
+		if err != nil {
+			return err
+		}
+		if err := fn(c); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// Revoke records a revocation, and blocks the certificate's key when that is why;
+// [ErrConflict] when it is revoked already.
+func (s *Store) Revoke(ctx context.Context, c Certificate, reason acme.RevocationReason, now time.Time) error {
+	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := changeOne(ctx, tx, `INSERT INTO revocation (issuer, serial, reason, revoked_at) VALUES ($1, $2, $3, $4)
+			ON CONFLICT DO NOTHING`, c.Issuer, c.Serial, reason, millis(now)); err != nil {
+			return err
+		}
+		if reason != acme.KeyCompromise {
+			return nil
+		}
+		_, err := tx.ExecContext(ctx, `INSERT INTO blocked_key (spki, blocked_at) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
+			c.SPKI, millis(now))
+		return err
+	})
+}
+
+// KeyBlocked tells whether the key with this SHA-256 of its subject public key info
+// may no longer be used.
+func (s *Store) KeyBlocked(ctx context.Context, spki []byte) (bool, error) {
+	return one(ctx, s.read, func(row scanner) (yes bool, err error) { return yes, row.Scan(&yes) },
+		`SELECT EXISTS (SELECT 1 FROM blocked_key WHERE spki = $1)`, spki)
+}
+
+// RevocationMark is a number that grows with each revocation by the issuer.
+func (s *Store) RevocationMark(ctx context.Context, issuer string) (int64, error) {
+	return one(ctx, s.read, func(row scanner) (n int64, err error) { return n, row.Scan(&n) },
+		`SELECT COALESCE(MAX(id), 0) FROM revocation WHERE issuer = $1`, issuer)
+}
+
+// Revocations lists the revoked certificates of the issuer that end after the given
+// time; only serial, end, revocation time and reason are filled.
+func (s *Store) Revocations(ctx context.Context, issuer string, after time.Time) ([]Certificate, error) {
+	return collect(ctx, s.read, func(row scanner) (c Certificate, err error) {
+		err = row.Scan(&c.Serial, timeColumn{&c.NotAfter}, timeColumn{&c.Revoked}, &c.Reason)
+		return c, err
+	}, `SELECT c.serial, c.not_after, r.revoked_at, r.reason FROM revocation r JOIN certificate c ON c.serial = r.serial
+		WHERE r.issuer = $1 AND c.not_after > $2 ORDER BY r.id`, issuer, millis(after))
+}
+
+// NextCRLNumber gives out the next CRL number of the issuer; it is never given
+// again.
+func (s *Store) NextCRLNumber(ctx context.Context, issuer string) (n int64, err error) {
+	err = s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, `INSERT INTO crl (issuer, number) VALUES ($1, 1)
+			ON CONFLICT (issuer) DO UPDATE SET number = crl.number + 1 RETURNING number`, issuer).Scan(&n)
+	})
+	return n, err
+}
