@@ -1,0 +1,127 @@
+// Package settings holds what a run of vidimus was asked to do, merged from the
+// command line, cli.ini and, for a renewal, the lineage's own renewal/NAME.conf.
+// It knows which settings belong to a lineage, in which order and form Certbot
+// keeps them under [renewalparams], and reads and writes them there.
+package settings
+
+import (
+	"maps"
+	"slices"
+
+	"vidimus/internal/identifier"
+)
+
+// Certbot is the release of Certbot whose behaviour is followed.
+const Certbot = "5.6.0"
+
+// Defaults of Certbot.
+const (
+	DefaultServer    = "https://acme-v02.api.letsencrypt.org/directory"
+	DefaultConfigDir = "/etc/letsencrypt"
+	DefaultWorkDir   = "/var/lib/letsencrypt"
+	DefaultLogsDir   = "/var/log/letsencrypt"
+)
+
+// Webroot says that the challenge files of a name go below a directory.
+type Webroot struct{ Name, Path string }
+
+// Settings is one run's, or one lineage's, set of options. The zero value is not
+// useful; start from [Default].
+type Settings struct {
+	// Saved with a lineage.
+	ReuseKey       bool
+	AllowSubset    bool
+	Account        string // the account's ID
+	HTTP01Port     int
+	HTTP01Address  string
+	RSAKeySize     int // bits
+	KeyType        string
+	EllipticCurve  string
+	MustStaple     bool
+	PreferredChain string
+	PrefChallenges []string
+	PreHook        string
+	PostHook       string
+	RenewHook      string // what --deploy-hook and --renew-hook set
+	Autorenew      bool
+	UserAgent      string
+	ConfigDir      string
+	WorkDir        string
+	LogsDir        string
+	Server         string
+	Authenticator  string
+	Installer      string
+	WebrootPath    []string
+	WebrootMap     []Webroot
+
+	// Of this run only.
+	DeployHook     string // the deploy hook of a new lineage; --renew-hook does not set it
+	Domains        []identifier.Identifier
+	CertName       string
+	DirectoryHooks bool
+	ForceRenewal   bool
+	Keep           bool
+	Expand         bool
+	NewKey         bool
+	NoVerifySSL    bool
+	Quiet          bool
+
+	set map[string]bool
+}
+
+// Default is a run without any options.
+func Default() *Settings {
+	return &Settings{
+		HTTP01Port: 80, RSAKeySize: 2048, KeyType: "ecdsa", EllipticCurve: "secp256r1", Autorenew: true,
+		ConfigDir: DefaultConfigDir, WorkDir: DefaultWorkDir, LogsDir: DefaultLogsDir, Server: DefaultServer,
+		DirectoryHooks: true, set: map[string]bool{},
+	}
+}
+
+// MarkSet notes that the person, on the command line or in cli.ini, chose the
+// option that Certbot calls name; it then wins over what a lineage has saved.
+func (s *Settings) MarkSet(name string) { s.set[name] = true }
+
+// IsSet tells whether the person chose the option. Choosing a server chooses the
+// account too, as accounts belong to servers.
+func (s *Settings) IsSet(name string) bool {
+	switch name {
+	case "account":
+		return s.set[name] || s.set["server"]
+	case "webroot_map":
+		return s.set[name] || s.set["webroot_path"]
+	}
+	return s.set[name]
+}
+
+// Clone is a deep copy.
+func (s *Settings) Clone() *Settings {
+	c := *s
+	c.PrefChallenges = slices.Clone(s.PrefChallenges)
+	c.WebrootPath = slices.Clone(s.WebrootPath)
+	c.WebrootMap = slices.Clone(s.WebrootMap)
+	c.Domains = slices.Clone(s.Domains)
+	c.set = maps.Clone(s.set)
+	return &c
+}
+
+// WebrootOf is the directory for a name's challenge files: its own one, else the
+// last one given; "" when there is none.
+func (s *Settings) WebrootOf(name string) string {
+	for _, w := range s.WebrootMap {
+		if w.Name == name {
+			return w.Path
+		}
+	}
+	if n := len(s.WebrootPath); n > 0 {
+		return s.WebrootPath[n-1]
+	}
+	return ""
+}
+
+// SetWebroot gives a name its directory unless it has one.
+func (s *Settings) SetWebroot(name, path string) {
+	if !slices.ContainsFunc(s.WebrootMap, func(w Webroot) bool { return w.Name == name }) {
+		s.WebrootMap = append(s.WebrootMap, Webroot{name, path})
+	}
+}
