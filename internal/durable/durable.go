@@ -52,23 +52,31 @@ func WriteFile(path string, data []byte, perm fs.FileMode) (err error) {
 // [fs.ErrExist] when there is one. The directory entry itself is durable only after
 // [SyncDir], so that several files of one directory cost one fsync of it.
 func CreateFile(path string, data []byte, perm fs.FileMode) error {
+	return CreateFileLike(path, data, perm, nil)
+}
+
+// CreateFileLike is [CreateFile] with the group of the file that like describes, as
+// far as the process may set it: it has that group before it has a name. A nil like
+// is no file.
+func CreateFileLike(path string, data []byte, perm fs.FileMode, like fs.FileInfo) error {
 	dir := filepath.Dir(path)
 	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EISDIR) || errors.Is(err, unix.EINVAL) {
-			return createNamed(path, data, perm)
+			return createNamed(path, data, perm, like)
 		}
 		return &fs.PathError{Op: "create", Path: path, Err: err}
 	}
 	f := os.NewFile(uintptr(fd), path)
 	defer f.Close()
+	keepGroup(f, like)
 	if err := fill(f, data, perm); err != nil {
 		return named(err, path)
 	}
 	// Linking by /proc/self/fd needs no privilege, unlike AT_EMPTY_PATH (open(2)).
 	err = unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", fd), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)
 	if errors.Is(err, fs.ErrNotExist) {
-		return createNamed(path, data, perm) // no /proc here
+		return createNamed(path, data, perm, like) // no /proc here
 	}
 	if err != nil {
 		return &fs.PathError{Op: "create", Path: path, Err: err}
@@ -78,17 +86,27 @@ func CreateFile(path string, data []byte, perm fs.FileMode) error {
 
 // createNamed is CreateFile for file systems without O_TMPFILE: a kill can leave a
 // temporary file, whose name begins with a dot and ends in ".tmp".
-func createNamed(path string, data []byte, perm fs.FileMode) error {
+func createNamed(path string, data []byte, perm fs.FileMode, like fs.FileInfo) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name())
 	defer f.Close()
+	keepGroup(f, like)
 	if err := fill(f, data, perm); err != nil {
 		return named(err, path)
 	}
 	return os.Link(f.Name(), path)
+}
+
+func keepGroup(f *os.File, like fs.FileInfo) {
+	if like == nil {
+		return
+	}
+	if st, ok := like.Sys().(*syscall.Stat_t); ok {
+		_ = f.Chown(-1, int(st.Gid))
+	}
 }
 
 func fill(f *os.File, data []byte, perm fs.FileMode) error {

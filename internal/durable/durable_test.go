@@ -42,7 +42,9 @@ func TestWriteFileFailingLeavesTheOldFileAlone(t *testing.T) {
 
 func TestCreateFileNeverReplaces(t *testing.T) {
 	for name, create := range map[string]func(string, []byte, fs.FileMode) error{
-		"O_TMPFILE": CreateFile, "named": createNamed,
+		"O_TMPFILE": CreateFile, "named": func(path string, data []byte, perm fs.FileMode) error {
+			return createNamed(path, data, perm, nil)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "key")
