@@ -1,0 +1,124 @@
+// Package standalone answers http-01 challenges (RFC 8555 §8.3) with a web server
+// that runs only while they are pending and serves nothing but their tokens.
+package standalone
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"vidimus/internal/authenticator"
+)
+
+// Server is the authenticator. Port is where it listens; an empty Address is all
+// addresses of the machine, IPv6 and IPv4.
+type Server struct {
+	Port    int
+	Address string
+
+	server *http.Server
+}
+
+var _ authenticator.Authenticator = (*Server)(nil)
+
+// Types implements [authenticator.Authenticator].
+func (s *Server) Types() []string { return []string{"http-01"} }
+
+// Hint implements [authenticator.Authenticator].
+func (s *Server) Hint() string {
+	at := "port " + strconv.Itoa(s.Port)
+	if s.Address != "" {
+		at = net.JoinHostPort(s.Address, strconv.Itoa(s.Port))
+	}
+	return "The Certificate Authority failed to download the challenge files from the temporary standalone webserver " +
+		"started on " + at + ". Ensure that the listed domains point to this machine and that it can accept inbound " +
+		"connections from the internet."
+}
+
+// Present listens and serves the answers.
+func (s *Server) Present(ctx context.Context, challenges []authenticator.Challenge) error {
+	answers := make(map[string]string, len(challenges))
+	for _, c := range challenges {
+		answers[authenticator.HTTPPath+c.Token] = c.KeyAuthorization
+	}
+	listeners, err := s.listen(ctx)
+	if err != nil {
+		return err
+	}
+	s.server = &http.Server{
+		Handler:           serve(answers),
+		ReadHeaderTimeout: 10 * time.Second,
+		WriteTimeout:      10 * time.Second,
+		IdleTimeout:       5 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          log.New(io.Discard, "", 0),
+	}
+	for _, l := range listeners {
+		go s.server.Serve(l)
+	}
+	return nil
+}
+
+func serve(answers map[string]string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		answer, ok := answers[r.URL.Path]
+		if !ok || r.Method != http.MethodGet && r.Method != http.MethodHead {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/octet-stream")
+		_, _ = io.WriteString(w, answer)
+	}
+}
+
+// listen binds the port. Without an address one socket takes both protocols, and
+// two are tried on machines whose IPv6 sockets do not take IPv4.
+func (s *Server) listen(ctx context.Context) ([]net.Listener, error) {
+	var lc net.ListenConfig // Go sets SO_REUSEADDR
+	addr := net.JoinHostPort(s.Address, strconv.Itoa(s.Port))
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if err == nil {
+		return []net.Listener{l}, nil
+	}
+	if s.Address == "" && !errors.Is(err, syscall.EADDRINUSE) && !errors.Is(err, syscall.EACCES) {
+		if l, err4 := lc.Listen(ctx, "tcp4", addr); err4 == nil {
+			return []net.Listener{l}, nil
+		}
+	}
+	return nil, s.explain(err)
+}
+
+func (s *Server) explain(err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("could not bind TCP port %d because it is already in use by another process on this system (such as a web server; `ss -ltnp 'sport = :%d'` names it): "+
+			"stop that program during the renewal with --pre-hook and --post-hook, or let it serve the challenge with --webroot -w DIR", s.Port, s.Port)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("could not bind TCP port %d because you don't have the appropriate permissions: run this program as root", s.Port)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("could not bind TCP port %d: this machine has no address %s; check --http-01-address", s.Port, s.Address)
+	}
+	msg := err.Error()
+	if i := strings.Index(msg, "bind: "); i >= 0 {
+		msg = msg[i+len("bind: "):]
+	}
+	return fmt.Errorf("could not bind TCP port %d: %s", s.Port, msg)
+}
+
+// Cleanup closes the server and its connections at once.
+func (s *Server) Cleanup(context.Context) error {
+	if s.server == nil {
+		return nil
+	}
+	err := s.server.Close()
+	s.server = nil
+	return err
+}

@@ -1,0 +1,121 @@
+// Package webroot answers http-01 challenges (RFC 8555 §8.3) through a web server
+// that runs already: it places the answers as files below the server's document
+// root, and removes them and the directories it made.
+package webroot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"vidimus/internal/authenticator"
+	"vidimus/internal/durable"
+)
+
+// Webroot is the authenticator. Root tells the document root of a name; "" is an
+// error for that name.
+type Webroot struct {
+	Root func(name string) string
+
+	files, dirs []string // what was made, in order
+}
+
+var _ authenticator.Authenticator = (*Webroot)(nil)
+
+// Types implements [authenticator.Authenticator].
+func (w *Webroot) Types() []string { return []string{"http-01"} }
+
+// Hint implements [authenticator.Authenticator].
+func (w *Webroot) Hint() string {
+	return "The Certificate Authority failed to download the temporary challenge files. Ensure that the listed domains " +
+		"serve their content from the provided --webroot-path/-w and that files created there can be downloaded from the internet."
+}
+
+// CheckRoot returns the absolute path of a document root, which must exist.
+func CheckRoot(path string) (string, error) {
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		return "", fmt.Errorf("%s does not exist or is not a directory", path)
+	}
+	return filepath.Abs(path)
+}
+
+// Present writes the files, readable by the web server whatever the umask.
+func (w *Webroot) Present(_ context.Context, challenges []authenticator.Challenge) error {
+	for _, c := range challenges {
+		if err := w.present(c); err != nil {
+			return errors.Join(err, w.Cleanup(context.Background()))
+		}
+	}
+	return nil
+}
+
+func (w *Webroot) present(c authenticator.Challenge) error {
+	root := w.Root(c.Identifier.Value)
+	if root == "" {
+		return fmt.Errorf("no document root is known for %s: give one with -w DIR in front of -d %s", c.Identifier, c.Identifier)
+	}
+	root, err := CheckRoot(root)
+	if err != nil {
+		return err
+	}
+	if strings.ContainsAny(c.Token, "/.") {
+		return fmt.Errorf("the CA's token %q for %s is not base64url", c.Token, c.Identifier)
+	}
+	dir, err := w.mkdirs(root)
+	if err != nil {
+		return fmt.Errorf("couldn't create the directory for %s's http-01 challenge: %w", c.Identifier, err)
+	}
+	path := filepath.Join(dir, c.Token)
+	os.Remove(path) // left by a run that was killed
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	w.files = append(w.files, path)
+	_, err = f.WriteString(c.KeyAuthorization)
+	return errors.Join(err, f.Chmod(0o644), f.Close())
+}
+
+// mkdirs makes what is missing of the challenge directory, with the owner of root.
+func (w *Webroot) mkdirs(root string) (string, error) {
+	info, err := os.Stat(root)
+	if err != nil {
+		return "", err
+	}
+	dir := root
+	for part := range strings.SplitSeq(strings.Trim(authenticator.HTTPPath, "/"), "/") {
+		dir = filepath.Join(dir, part)
+		err := os.Mkdir(dir, 0o755)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		w.dirs = append(w.dirs, dir)
+		durable.KeepOwner(dir, info)
+		if err := os.Chmod(dir, 0o755); err != nil { // not less, by the umask
+			return "", err
+		}
+	}
+	return dir, nil
+}
+
+// Cleanup removes the files, and those directories it made that are empty.
+func (w *Webroot) Cleanup(context.Context) error {
+	var errs []error
+	for _, path := range w.files {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	for i := len(w.dirs) - 1; i >= 0; i-- {
+		os.Remove(w.dirs[i]) // stays when another program put something there
+	}
+	w.files, w.dirs = nil, nil
+	return errors.Join(errs...)
+}

@@ -1,0 +1,71 @@
+package webroot
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"vidimus/internal/authenticator"
+	"vidimus/internal/identifier"
+)
+
+func challenge(name, token string) authenticator.Challenge {
+	return authenticator.Challenge{Identifier: identifier.Identifier{Type: identifier.DNS, Value: name}, Token: token, KeyAuthorization: token + ".thumb"}
+}
+
+func TestFilesAreReadableAndNothingIsLeftBehind(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0o077))
+	a, b := t.TempDir(), t.TempDir()
+	os.Mkdir(filepath.Join(b, ".well-known"), 0o755)
+	w := &Webroot{Root: func(name string) string { return map[string]string{"a.example.org": a, "b.example.org": b}[name] }}
+	if err := w.Present(t.Context(), []authenticator.Challenge{challenge("a.example.org", "ta"), challenge("b.example.org", "tb")}); err != nil {
+		t.Fatal(err)
+	}
+	for path, mode := range map[string]os.FileMode{
+		filepath.Join(a, ".well-known"):                      os.ModeDir | 0o755,
+		filepath.Join(a, ".well-known", "acme-challenge"):    os.ModeDir | 0o755,
+		filepath.Join(a, ".well-known/acme-challenge", "ta"): 0o644,
+		filepath.Join(b, ".well-known", "acme-challenge/tb"): 0o644,
+	} {
+		if info, err := os.Stat(path); err != nil || info.Mode() != mode {
+			t.Errorf("%s: %v %v, want %v", path, info, err, mode)
+		}
+	}
+	if data, _ := os.ReadFile(filepath.Join(b, ".well-known/acme-challenge/tb")); string(data) != "tb.thumb" {
+		t.Errorf("the file holds %q", data)
+	}
+	if err := w.Cleanup(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if left, _ := os.ReadDir(a); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if left, _ := os.ReadDir(filepath.Join(b, ".well-known")); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if _, err := os.Stat(filepath.Join(b, ".well-known")); err != nil {
+		t.Error("a directory that was there is gone")
+	}
+}
+
+func TestFailureLeavesNothingBehind(t *testing.T) {
+	a := t.TempDir()
+	w := &Webroot{Root: func(name string) string {
+		if name == "a.example.org" {
+			return a
+		}
+		return ""
+	}}
+	err := w.Present(t.Context(), []authenticator.Challenge{challenge("a.example.org", "ta"), challenge("b.example.org", "tb")})
+	if err == nil || !strings.Contains(err.Error(), "-w DIR in front of -d b.example.org") {
+		t.Error(err)
+	}
+	if err := w.Present(t.Context(), []authenticator.Challenge{challenge("a.example.org", "../../x")}); err == nil {
+		t.Error("a token that leaves the directory is taken")
+	}
+	if left, _ := os.ReadDir(a); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
