@@ -251,11 +251,20 @@ func (d *Directory) valid(ctx context.Context, fqdn string) (store.ACMEID, error
 	return a, nil
 }
 
+// newCredentials makes a key ID of 128 bits and an HMAC key of 256 bits. Neither
+// begins with a hyphen in base64url: Certbot takes such an argument for an option.
 func newCredentials() store.Credentials {
-	kid, key := make([]byte, 16), make([]byte, 32)
-	rand.Read(kid)
-	rand.Read(key)
-	return store.Credentials{KID: base64.RawURLEncoding.EncodeToString(kid), HMACKey: key}
+	return store.Credentials{KID: base64.RawURLEncoding.EncodeToString(noHyphen(16)), HMACKey: noHyphen(32)}
+}
+
+func noHyphen(n int) []byte {
+	b := make([]byte, n)
+	for {
+		rand.Read(b)
+		if b[0]>>2 != 62 { // the six bits that base64url writes as "-"
+			return b
+		}
+	}
 }
 
 // Why credentials are not accepted. Callers write it to the log and tell the client

@@ -1,0 +1,140 @@
+package acmehttp
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"vidimus/internal/acme"
+	"vidimus/internal/store"
+)
+
+const (
+	// pollAfter is when a client that found an object unchanged should ask again; in
+	// the header field it is whole seconds (RFC 9110 §10.2.3).
+	pollAfter = time.Second
+	// holdPoll is how long the answer to a poll is held back while a validation runs:
+	// the client hears of the result at once, and neither of us polls.
+	holdPoll = 10 * time.Second
+)
+
+// loadAuthz finds an authorization of the account.
+func (s *Server) loadAuthz(r *request, id int64) (store.Authz, error) {
+	a, err := s.Store.Authz(r.http.Context(), id)
+	if errors.Is(err, store.ErrNotFound) || err == nil && a.Account != r.account.ID {
+		return a, notFound("there is no authorization %d of this account", id)
+	}
+	if err != nil {
+		return a, fmt.Errorf("reading authorization %d: %w", id, err)
+	}
+	if !s.Now().Before(a.Expires) {
+		switch a.Status {
+		case acme.Pending:
+			a.Status = acme.Invalid
+		case acme.Valid:
+			a.Status = acme.Expired
+		}
+	}
+	return a, nil
+}
+
+// authz shows an authorization, or gives it up (RFC 8555 §7.5, §7.5.2).
+func (s *Server) authz(r *request) (reply, error) {
+	id, err := r.id()
+	if err != nil {
+		return reply{}, err
+	}
+	if r.asGET() {
+		s.Runner.Hold(r.http.Context(), id, holdPoll)
+	}
+	a, err := s.loadAuthz(r, id)
+	if err != nil {
+		return reply{}, err
+	}
+	if !r.asGET() {
+		if a, err = s.deactivate(r, a); err != nil {
+			return reply{}, err
+		}
+	}
+	out := acme.Authorization{Identifier: a.Identifier, Status: a.Status, Expires: *timePtr(a.Expires), Wildcard: a.Wildcard, Challenges: []acme.Challenge{}}
+	rep := reply{}
+	for _, c := range a.Challenges {
+		// A final authorization shows the challenge that decided it (§7.1.4).
+		if a.Status == acme.Pending || c.Status == acme.Valid || c.Status == acme.Invalid {
+			out.Challenges = append(out.Challenges, r.challengeObject(c))
+		}
+		if c.Status == acme.Processing {
+			rep.retryAfter = pollAfter
+		}
+	}
+	rep.body = out
+	return rep, nil
+}
+
+func (s *Server) deactivate(r *request, a store.Authz) (store.Authz, error) {
+	var in struct {
+		Status acme.Status `json:"status"`
+	}
+	if err := r.decode(&in); err != nil {
+		return a, err
+	}
+	if in.Status != acme.Deactivated {
+		return a, acme.Problemf(acme.Malformed, `the only status that a client may set is "deactivated"`)
+	}
+	if !acme.Authorizations.Allows(a.Status, acme.Deactivated) {
+		return a, acme.Problemf(acme.Malformed, "the authorization is %s and can't be deactivated", a.Status)
+	}
+	problem := acme.Problemf(acme.Unauthorized, "the authorization for %s was deactivated", a.Identifier)
+	problem.Status = 0
+	if err := s.Store.DeactivateAuthz(r.http.Context(), a.ID, a.Status, problem); err != nil {
+		return a, fmt.Errorf("deactivating authorization %d: %w", a.ID, err)
+	}
+	a.Status = acme.Deactivated
+	return a, nil
+}
+
+func (r *request) challengeObject(c store.Challenge) acme.Challenge {
+	return acme.Challenge{Type: c.Type, URL: fmt.Sprintf("%s/chall/%d", r.dir.base, c.ID), Status: c.Status,
+		Validated: timePtr(c.Validated), Error: c.Error, Token: c.Token}
+}
+
+// challenge shows a challenge, or starts its validation (§7.5.1).
+func (s *Server) challenge(r *request) (reply, error) {
+	id, err := r.id()
+	if err != nil {
+		return reply{}, err
+	}
+	c, err := s.Store.Challenge(r.http.Context(), id)
+	if errors.Is(err, store.ErrNotFound) {
+		return reply{}, notFound("there is no challenge %d of this account", id)
+	}
+	if err != nil {
+		return reply{}, fmt.Errorf("reading challenge %d: %w", id, err)
+	}
+	a, err := s.loadAuthz(r, c.Authz)
+	if err != nil {
+		return reply{}, err
+	}
+	if !r.asGET() && c.Status == acme.Pending && a.Status == acme.Pending {
+		var in struct{}
+		if err := r.decode(&in); err != nil {
+			return reply{}, err
+		}
+		switch err := s.Store.StartChallenge(r.http.Context(), c.ID); {
+		case err == nil:
+			c.Status = acme.Processing
+			s.Runner.Start(c)
+		case errors.Is(err, store.ErrConflict): // asked for twice at once
+			if c, err = s.Store.Challenge(r.http.Context(), id); err != nil {
+				return reply{}, err
+			}
+		default:
+			return reply{}, fmt.Errorf("starting challenge %d: %w", id, err)
+		}
+	}
+	rep := reply{body: r.challengeObject(c), links: []string{fmt.Sprintf(`<%s>;rel="up"`, r.authzURL(a.ID))}}
+	if c.Status == acme.Processing {
+		rep.retryAfter = pollAfter
+	}
+	return rep, nil
+}

@@ -1,0 +1,210 @@
+package acmehttp
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"vidimus/internal/acme"
+	"vidimus/internal/certificate"
+	"vidimus/internal/identifier"
+	"vidimus/internal/store"
+)
+
+const (
+	maxIdentifiers = 100
+	orderLife      = 24 * time.Hour // of an order, and of an authorization that is pending
+)
+
+func (r *request) orderURL(id int64) string { return fmt.Sprintf("%s/order/%d", r.dir.base, id) }
+func (r *request) authzURL(id int64) string { return fmt.Sprintf("%s/authz/%d", r.dir.base, id) }
+
+// newOrder asks for a certificate (RFC 8555 §7.4). An order whose names the host
+// database grants is ready at once.
+func (s *Server) newOrder(r *request) (reply, error) {
+	var in acme.NewOrder
+	if err := r.decode(&in); err != nil {
+		return reply{}, err
+	}
+	if in.NotBefore != "" || in.NotAfter != "" {
+		return reply{}, acme.Problemf(acme.Malformed, "notBefore and notAfter are set by this server; leave them out")
+	}
+	ids, err := canonical(in.Identifiers)
+	if err != nil {
+		return reply{}, err
+	}
+	if _, err := s.predecessor(r, in.Replaces, ids); err != nil {
+		return reply{}, err
+	}
+	granted, err := s.decide(r, ids)
+	if err != nil {
+		return reply{}, err
+	}
+	now := s.Now()
+	o := store.Order{Account: r.account.ID, Status: acme.Pending, Identifiers: ids, Replaces: in.Replaces, Created: now, Expires: now.Add(orderLife)}
+	if granted {
+		o.Status = acme.Ready
+	}
+	authzs := make([]*store.Authz, len(ids))
+	for i, id := range ids {
+		authzs[i] = s.newAuthz(r, id, granted, now)
+	}
+	if err := s.Store.NewOrder(r.http.Context(), &o, authzs); err != nil {
+		return reply{}, fmt.Errorf("recording an order: %w", err)
+	}
+	return s.orderReply(r, http.StatusCreated, o), nil
+}
+
+// canonical reads the identifiers of an order; each that is wrong gets a subproblem.
+func canonical(in []identifier.Identifier) ([]identifier.Identifier, error) {
+	switch {
+	case len(in) == 0:
+		return nil, acme.Problemf(acme.Malformed, "an order needs at least one identifier")
+	case len(in) > maxIdentifiers:
+		return nil, acme.Problemf(acme.RejectedIdentifier, "an order of %d identifiers is too large; ask for at most %d in one certificate", len(in), maxIdentifiers)
+	}
+	ids := make([]identifier.Identifier, 0, len(in))
+	var wrong []*acme.Problem
+	for _, raw := range in {
+		id, err := raw.Canonical()
+		switch {
+		case err == nil:
+			ids = append(ids, id)
+		case errors.Is(err, identifier.ErrType):
+			wrong = append(wrong, acme.Problemf(acme.UnsupportedIdentifier, "%v", err).For(raw))
+		default:
+			wrong = append(wrong, acme.Problemf(acme.Malformed, "%v", err).For(raw))
+		}
+	}
+	if len(wrong) > 0 {
+		return nil, acme.PerIdentifier("some identifiers of the order can't be certified", wrong)
+	}
+	return identifier.Sorted(ids), nil
+}
+
+// decide asks the directory whether the account may have ids, and whether without
+// challenge.
+func (s *Server) decide(r *request, ids []identifier.Identifier) (granted bool, err error) {
+	d, err := s.Directory.MayHave(r.http.Context(), r.account, ids)
+	if err != nil {
+		return false, err
+	}
+	if len(d.Refused) == 0 {
+		return d.Preauthorised, nil
+	}
+	subs := make([]*acme.Problem, len(d.Refused))
+	for i, ref := range d.Refused {
+		t := acme.RejectedIdentifier
+		if ref.Unsupported {
+			t = acme.UnsupportedIdentifier
+		}
+		subs[i] = acme.Problemf(t, "%s", ref.Reason).For(ref.Identifier)
+	}
+	detail := subs[0].Detail
+	if len(subs) > 1 {
+		detail = fmt.Sprintf("%s, and %d more of the order's names are refused", detail, len(subs)-1)
+	}
+	return false, acme.PerIdentifier(detail, subs)
+}
+
+// newAuthz makes the authorization for one identifier of an order: valid when the
+// host database grants it, otherwise pending with the challenges that can prove it.
+func (s *Server) newAuthz(r *request, id identifier.Identifier, granted bool, now time.Time) *store.Authz {
+	a := &store.Authz{Account: r.account.ID, Identifier: id.Base(), Wildcard: id.Wildcard(), Status: acme.Pending, Created: now, Expires: now.Add(orderLife)}
+	if granted {
+		a.Status = acme.Valid
+		return a
+	}
+	types := []acme.ChallengeType{acme.HTTP01, acme.DNS01, acme.TLSALPN01}
+	if a.Wildcard {
+		types = []acme.ChallengeType{acme.DNS01}
+	}
+	for _, t := range types {
+		token := make([]byte, 32)
+		rand.Read(token)
+		a.Challenges = append(a.Challenges, store.Challenge{Type: t, Status: acme.Pending, Token: base64.RawURLEncoding.EncodeToString(token)})
+	}
+	return a
+}
+
+// predecessor finds the certificate that an order is to replace (RFC 9773 §5): of
+// the same account, with a name in common, and not replaced yet. Its serial is ""
+// when there is none to replace.
+func (s *Server) predecessor(r *request, replaces string, ids []identifier.Identifier) (serial string, err error) {
+	if replaces == "" {
+		return "", nil
+	}
+	c, err := s.byRenewalID(r, replaces)
+	if err != nil {
+		return "", err
+	}
+	if c.Account != r.account.ID {
+		return "", acme.Problemf(acme.Unauthorized, "the certificate to be replaced is another account's")
+	}
+	if c.ReplacedBy != 0 {
+		return "", acme.Problemf(acme.AlreadyReplaced, "the certificate %s has been replaced already; order again without \"replaces\"", c.Serial)
+	}
+	old, err := certificateOf(c)
+	if err != nil {
+		return "", err
+	}
+	for _, id := range certificate.Identifiers(old) {
+		for _, wanted := range ids {
+			if id == wanted {
+				return c.Serial, nil
+			}
+		}
+	}
+	return "", acme.Problemf(acme.Malformed, "the certificate to be replaced has no name in common with the order")
+}
+
+// loadOrder finds the order of the path, which must be the account's.
+func (s *Server) loadOrder(r *request) (store.Order, error) {
+	id, err := r.id()
+	if err != nil {
+		return store.Order{}, err
+	}
+	o, err := s.Store.Order(r.http.Context(), id)
+	if errors.Is(err, store.ErrNotFound) || err == nil && o.Account != r.account.ID {
+		return o, notFound("there is no order %d of this account", id)
+	}
+	if err != nil {
+		return o, fmt.Errorf("reading order %d: %w", id, err)
+	}
+	if (o.Status == acme.Pending || o.Status == acme.Ready) && !s.Now().Before(o.Expires) {
+		o.Status = acme.Invalid
+		o.Error = acme.Problemf(acme.Malformed, "the order has expired; place a new one")
+	}
+	return o, nil
+}
+
+func (s *Server) order(r *request) (reply, error) {
+	if !r.asGET() {
+		return reply{}, acme.Problemf(acme.Malformed, "fetch an order by POST-as-GET, with an empty payload (RFC 8555 §6.3)")
+	}
+	o, err := s.loadOrder(r)
+	if err != nil {
+		return reply{}, err
+	}
+	return s.orderReply(r, http.StatusOK, o), nil
+}
+
+func (s *Server) orderReply(r *request, status int, o store.Order) reply {
+	out := acme.Order{Status: o.Status, Expires: timePtr(o.Expires), Identifiers: o.Identifiers, Replaces: o.Replaces, Error: o.Error,
+		Authorizations: make([]string, len(o.Authzs)), Finalize: r.orderURL(o.ID) + "/finalize"}
+	for i, id := range o.Authzs {
+		out.Authorizations[i] = r.authzURL(id)
+	}
+	rep := reply{status: status, location: r.orderURL(o.ID)}
+	switch o.Status {
+	case acme.Valid:
+		out.Certificate = r.dir.base + "/cert/" + o.Serial
+	case acme.Processing:
+		rep.retryAfter = pollAfter
+	}
+	rep.body = out
+	return rep
+}

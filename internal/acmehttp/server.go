@@ -1,0 +1,270 @@
+// Package acmehttp is the ACME front end of vidimusd (RFC 8555): it turns signed
+// requests into changes of state, and state into resources. It decides nothing
+// about names (package directory does) and signs nothing (package issuer does).
+//
+// The way of a request: [Server.ServeHTTP] finds the directory and the handler;
+// verify reads the JWS, its nonce, URL and account; the handler answers with a reply
+// or an error; write turns either into a response with a fresh nonce.
+package acmehttp
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"vidimus/internal/acme"
+	"vidimus/internal/directory"
+	"vidimus/internal/issuer"
+	"vidimus/internal/nonce"
+	"vidimus/internal/store"
+	"vidimus/internal/validation"
+)
+
+// Endpoint is one ACME directory: an issuer, and how one comes to an account.
+type Endpoint struct {
+	Name   string // in URLs and on record
+	Issuer *issuer.Issuer
+	Open   bool // accounts without external account binding, control proved by challenge
+	Meta   acme.DirectoryMeta
+
+	base string // BaseURL + "/acme/" + Name
+}
+
+// Config is what a Server is made of.
+type Config struct {
+	BaseURL   string // as clients see it, such as https://acme.example.org:14000
+	Endpoints []Endpoint
+	Store     *store.Store
+	Directory *directory.Directory
+	Runner    *validation.Runner
+	Log       *slog.Logger
+	Now       func() time.Time // nil means time.Now
+}
+
+// Server answers under /acme/.
+type Server struct {
+	Config
+	nonces    *nonce.Source
+	endpoints map[string]*Endpoint
+	mux       *http.ServeMux
+}
+
+// New makes a server.
+func New(c Config) *Server {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	s := &Server{Config: c, nonces: nonce.New(), endpoints: make(map[string]*Endpoint), mux: http.NewServeMux()}
+	for _, e := range c.Endpoints {
+		e.base = c.BaseURL + "/acme/" + e.Name
+		s.endpoints[e.Name] = &e
+	}
+	s.routes()
+	return s
+}
+
+func (s *Server) routes() {
+	// The path below /acme/{dir}, and which key may sign a request to it.
+	get := func(path string, h handler) { s.mux.HandleFunc("/acme/{dir}"+path, s.handle(nil, h)) }
+	post := func(path string, by signedBy, h handler) { s.mux.HandleFunc("/acme/{dir}"+path, s.handle(by, h)) }
+
+	get("/directory", s.getDirectory)
+	get("/new-nonce", s.newNonce)
+	get("/renewal-info/{id}", s.renewalInfo)
+	post("/new-account", byNewKey, s.newAccount)
+	post("/new-order", byAccount, s.newOrder)
+	post("/key-change", byAccount, s.keyChange)
+	post("/revoke-cert", byAccountOrKey, s.revokeCert)
+	post("/acct/{id}", byAccount, s.account)
+	post("/acct/{id}/orders", byAccount, s.orders)
+	post("/order/{id}", byAccount, s.order)
+	post("/order/{id}/finalize", byAccount, s.finalize)
+	post("/authz/{id}", byAccount, s.authz)
+	post("/chall/{id}", byAccount, s.challenge)
+	post("/cert/{id}", byAccount, s.certificate)
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.write(w, r, &request{http: r}, reply{}, notFound("there is nothing at %s", r.URL.Path))
+	})
+}
+
+// ServeHTTP answers a request with a resource or a problem document.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// handler answers a request that has been verified.
+type handler func(r *request) (reply, error)
+
+// request is a verified request: who sent it, and what it says.
+type request struct {
+	http    *http.Request
+	dir     *Endpoint
+	payload []byte // of the JWS; empty for POST-as-GET (RFC 8555 §6.3)
+	signer  signer
+	account store.Account // when signed by an account
+}
+
+// reply is an answer on the way out.
+type reply struct {
+	status     int // 0 means 200
+	body       any // marshalled to JSON, unless raw is set
+	raw        []byte
+	mediaType  string // of raw
+	location   string
+	links      []string // Link header fields besides "index"
+	retryAfter time.Duration
+	nonce      bool // give out a nonce, as the answer to any POST does
+}
+
+// handle makes an HTTP handler. by says who must have signed; nil means that the
+// resource is fetched unsigned.
+func (s *Server) handle(by signedBy, h handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		req := &request{http: r, dir: s.endpoints[r.PathValue("dir")]}
+		rep, err := s.answer(req, by, h, w)
+		s.write(w, r, req, rep, err)
+	}
+}
+
+func (s *Server) answer(req *request, by signedBy, h handler, w http.ResponseWriter) (reply, error) {
+	r := req.http
+	if req.dir == nil {
+		return reply{}, notFound("there is no ACME directory %q here", r.PathValue("dir"))
+	}
+	if by == nil {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			return reply{}, wrongMethod(w, "GET, HEAD")
+		}
+		return h(req)
+	}
+	if r.Method != http.MethodPost {
+		return reply{}, wrongMethod(w, "POST")
+	}
+	if err := s.verify(w, req, by); err != nil {
+		return reply{}, err
+	}
+	return h(req)
+}
+
+func wrongMethod(w http.ResponseWriter, allow string) error {
+	w.Header().Set("Allow", allow)
+	return acme.Problemf(acme.Malformed, "use %s here (RFC 8555 §6.3)", allow).WithStatus(http.StatusMethodNotAllowed)
+}
+
+func notFound(format string, args ...any) *acme.Problem {
+	return acme.Problemf(acme.Malformed, format, args...).WithStatus(http.StatusNotFound)
+}
+
+// write sends what a handler returned, and logs it.
+func (s *Server) write(w http.ResponseWriter, r *http.Request, req *request, rep reply, err error) {
+	h := w.Header()
+	log := []any{"method", r.Method, "path", r.URL.Path, "from", r.RemoteAddr, "account", req.account.ID, "agent", r.UserAgent()}
+	level := slog.LevelInfo
+	if err != nil {
+		problem := s.problemOf(err)
+		level = slog.LevelWarn
+		if problem.Status >= 500 {
+			level = slog.LevelError
+		}
+		log = append(log, "problem", err.Error())
+		rep = reply{status: problem.Status, body: problem, mediaType: "application/problem+json", links: rep.links, location: rep.location}
+	}
+	if r.Method == http.MethodPost || rep.nonce {
+		h.Set("Replay-Nonce", s.nonces.Next())
+	}
+	if req.dir != nil {
+		h.Add("Link", fmt.Sprintf(`<%s/directory>;rel="index"`, req.dir.base))
+	}
+	for _, l := range rep.links {
+		h.Add("Link", l)
+	}
+	if rep.location != "" {
+		h.Set("Location", rep.location)
+	}
+	if rep.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(max(1, int(rep.retryAfter/time.Second))))
+	}
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	body := rep.raw
+	if body == nil && rep.body != nil {
+		body, err = json.Marshal(rep.body)
+		if err != nil {
+			panic("acmehttp: " + err.Error()) // only our own plain structs come here
+		}
+		if rep.mediaType == "" {
+			rep.mediaType = "application/json"
+		}
+	}
+	if rep.mediaType != "" {
+		h.Set("Content-Type", rep.mediaType)
+	}
+	if rep.status == 0 {
+		rep.status = http.StatusOK
+	}
+	s.Log.Log(r.Context(), level, "acme", append(log, "status", rep.status)...)
+	w.WriteHeader(rep.status)
+	if r.Method != http.MethodHead {
+		w.Write(body)
+	}
+}
+
+// problemOf turns an error into a problem document. What is not meant for the
+// client becomes serverInternal without its text; the log has it.
+func (s *Server) problemOf(err error) *acme.Problem {
+	var p *acme.Problem
+	if errors.As(err, &p) {
+		return p
+	}
+	return acme.Problemf(acme.ServerInternal, "the server could not do that now; try again later, and tell its operators if it lasts")
+}
+
+// told is a problem for the client with a cause for the log only.
+type told struct {
+	problem *acme.Problem
+	cause   error
+}
+
+func (t told) Error() string { return t.problem.Error() + " [" + t.cause.Error() + "]" }
+func (t told) Unwrap() error { return t.problem }
+
+// id reads the number in the request's path.
+func (r *request) id() (int64, error) {
+	id, err := strconv.ParseInt(r.http.PathValue("id"), 10, 64)
+	if err != nil || id <= 0 {
+		return 0, notFound("there is nothing at %s", r.http.URL.Path)
+	}
+	return id, nil
+}
+
+// asGET tells whether the request is a POST-as-GET (§6.3).
+func (r *request) asGET() bool { return len(r.payload) == 0 }
+
+// decode reads the payload into v.
+func (r *request) decode(v any) error {
+	if err := json.Unmarshal(r.payload, v); err != nil {
+		return acme.Problemf(acme.Malformed, "the payload is not the JSON object that belongs here: %v", err)
+	}
+	return nil
+}
+
+func (s *Server) getDirectory(r *request) (reply, error) {
+	b := r.dir.base
+	meta := r.dir.Meta
+	meta.ExternalAccountRequired = !r.dir.Open
+	return reply{body: acme.Directory{
+		NewNonce: b + "/new-nonce", NewAccount: b + "/new-account", NewOrder: b + "/new-order", RevokeCert: b + "/revoke-cert",
+		KeyChange: b + "/key-change", RenewalInfo: b + "/renewal-info", Meta: meta,
+	}}, nil
+}
+
+// newNonce answers HEAD with 200 and GET with 204 (§7.2).
+func (s *Server) newNonce(r *request) (reply, error) {
+	rep := reply{status: http.StatusNoContent, nonce: true}
+	if r.http.Method == http.MethodHead {
+		rep.status = http.StatusOK
+	}
+	return rep, nil
+}

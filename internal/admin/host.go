@@ -1,0 +1,142 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"net/mail"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"vidimus/internal/directory"
+	"vidimus/internal/store"
+)
+
+func hosts(t *tool) *cobra.Command {
+	var logins []string
+	add := &cobra.Command{
+		Use: "add FQDN", Short: "Enter a host, and who is responsible for it", Args: exactly(1, "the host's FQDN"),
+		RunE: t.run(func(c *cobra.Command, d *directory.Directory, args []string) error {
+			fqdn, err := d.AddHost(c.Context(), args[0], logins)
+			if err != nil {
+				return err
+			}
+			h, err := d.Store.Host(c.Context(), fqdn)
+			if err != nil {
+				return err
+			}
+			return t.done(c.OutOrStdout(), h, "Added host %s.", fqdn)
+		}),
+	}
+	add.Flags().StringSliceVar(&logins, "person", nil, "`LOGIN` of a person responsible for it; can be repeated")
+	list := &cobra.Command{
+		Use: "list", Short: "List all hosts", Args: exactly(0, ""),
+		RunE: t.run(func(c *cobra.Command, d *directory.Directory, _ []string) error {
+			all, err := d.Store.Hosts(c.Context())
+			if err != nil {
+				return err
+			}
+			rows := make([][]string, len(all))
+			for i := range all {
+				if all[i], err = d.Store.Host(c.Context(), all[i].FQDN); err != nil {
+					return err
+				}
+				rows[i] = []string{all[i].FQDN, orNone(all[i].People), orNone(all[i].ACMEIDs)}
+			}
+			return t.list(c.OutOrStdout(), notNil(all), "HOST\tPEOPLE\tACME-IDS", rows)
+		}),
+	}
+	show := &cobra.Command{
+		Use: "show FQDN", Short: "Show a host", Args: exactly(1, "the host's FQDN"),
+		RunE: t.run(func(c *cobra.Command, d *directory.Directory, args []string) error {
+			h, err := d.Store.Host(c.Context(), args[0])
+			if err != nil {
+				return notThere(err, "there is no host %s", args[0])
+			}
+			return t.show(c.OutOrStdout(), h, [2]string{"Host", h.FQDN}, [2]string{"People", orNone(h.People)},
+				[2]string{"ACME-IDs", orNone(h.ACMEIDs)}, [2]string{"Since", day(h.Created)})
+		}),
+	}
+	remove := &cobra.Command{
+		Use: "remove FQDN", Short: "Remove a host; the ACME-ID named for it stops working", Args: exactly(1, "the host's FQDN"),
+		RunE: t.run(func(c *cobra.Command, d *directory.Directory, args []string) error {
+			if err := d.RemoveHost(c.Context(), args[0]); err != nil {
+				return err
+			}
+			return t.done(c.OutOrStdout(), map[string]string{"removed": args[0]}, "Removed host %s.", args[0])
+		}),
+	}
+	return group("host", "Manage the hosts", add, list, show, remove)
+}
+
+func people(t *tool) *cobra.Command {
+	var p store.Person
+	add := &cobra.Command{
+		Use: "add LOGIN", Short: "Enter a person", Args: exactly(1, "the person's login"),
+		RunE: t.run(func(c *cobra.Command, d *directory.Directory, args []string) error {
+			p.Login, p.Created = args[0], time.Now()
+			if p.Login == "" {
+				return usageError{errors.New("the login is empty")}
+			}
+			if p.Email != "" {
+				if a, err := mail.ParseAddress(p.Email); err != nil || a.Address != p.Email {
+					return fmt.Errorf("%q is not an e-mail address", p.Email)
+				}
+			}
+			if err := d.Store.AddPerson(c.Context(), p); errors.Is(err, store.ErrConflict) {
+				return fmt.Errorf("person %s exists already", p.Login)
+			} else if err != nil {
+				return err
+			}
+			return t.done(c.OutOrStdout(), p, "Added person %s.", p.Login)
+		}),
+	}
+	add.Flags().StringVar(&p.Name, "name", "", "the person's `NAME`")
+	add.Flags().StringVar(&p.Email, "email", "", "the person's e-mail `ADDRESS`")
+	list := &cobra.Command{
+		Use: "list", Short: "List all people", Args: exactly(0, ""),
+		RunE: t.run(func(c *cobra.Command, d *directory.Directory, _ []string) error {
+			all, err := d.Store.People(c.Context())
+			if err != nil {
+				return err
+			}
+			rows := make([][]string, len(all))
+			for i, p := range all {
+				if all[i], err = d.Store.Person(c.Context(), p.Login); err != nil {
+					return err
+				}
+				rows[i] = []string{p.Login, p.Name, p.Email, fmt.Sprint(len(all[i].Hosts))}
+			}
+			return t.list(c.OutOrStdout(), notNil(all), "LOGIN\tNAME\tE-MAIL\tHOSTS", rows)
+		}),
+	}
+	show := &cobra.Command{
+		Use: "show LOGIN", Short: "Show a person", Args: exactly(1, "the person's login"),
+		RunE: t.run(func(c *cobra.Command, d *directory.Directory, args []string) error {
+			p, err := d.Store.Person(c.Context(), args[0])
+			if err != nil {
+				return notThere(err, "there is no person %s", args[0])
+			}
+			return t.show(c.OutOrStdout(), p, [2]string{"Login", p.Login}, [2]string{"Name", p.Name}, [2]string{"E-mail", p.Email},
+				[2]string{"Hosts", orNone(p.Hosts)}, [2]string{"Since", day(p.Created)})
+		}),
+	}
+	remove := &cobra.Command{
+		Use: "remove LOGIN", Short: "Remove a person, who is then responsible for nothing", Args: exactly(1, "the person's login"),
+		RunE: t.run(func(c *cobra.Command, d *directory.Directory, args []string) error {
+			if err := d.Store.RemovePerson(c.Context(), args[0]); err != nil {
+				return notThere(err, "there is no person %s", args[0])
+			}
+			return t.done(c.OutOrStdout(), map[string]string{"removed": args[0]}, "Removed person %s.", args[0])
+		}),
+	}
+	return group("person", "Manage the people who are responsible for hosts", add, list, show, remove)
+}
+
+// notNil makes JSON show an empty list as [].
+func notNil[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}

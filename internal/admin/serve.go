@@ -1,0 +1,223 @@
+package admin
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"vidimus/internal/config"
+	"vidimus/internal/server"
+)
+
+func initCommand() *cobra.Command {
+	var o server.InitOptions
+	c := &cobra.Command{
+		Use:   "init --url https://HOST[:PORT]",
+		Short: "Make a root CA, an issuing CA and a configuration",
+		Long: `Make a root CA, an issuing CA (both ECDSA P-256, the keys readable by you alone) and
+vidimusd.yaml. Nothing that exists is replaced.`,
+		Example: `  vidimusd init --dir /etc/vidimusd --url https://acme.example.org --organisation "Example University"`,
+		Args:    exactly(0, ""),
+		RunE: func(c *cobra.Command, _ []string) error {
+			path, err := server.Init(o)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(c.OutOrStdout(), `Made %s and the CAs in %[2]s/ca.
+
+What to do next:
+  - Move %[2]s/ca/root.key to a safe place that is not on the network: vidimusd doesn't need it.
+  - Let your clients trust %[2]s/ca/root.pem.
+  - Look through %[1]s, and check it:  vidimusd check --config %[1]s
+  - Enter a host and the person responsible for it, and make an ACME-ID:
+      vidimusd admin --config %[1]s person add ada --name "Ada Archer"
+      vidimusd admin --config %[1]s host add www.example.org --person ada
+      vidimusd admin --config %[1]s acme-id add www.example.org
+  - Start the server:  vidimusd serve --config %[1]s
+`, path, o.Dir)
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.Dir, "dir", ".", "the `FOLDER` to make it in")
+	f.StringVar(&o.URL, "url", "", "the `URL` of the server as clients will see it")
+	f.StringVar(&o.Organisation, "organisation", "Vidimus", "the `NAME` of your organisation, for the CA certificates")
+	f.StringVar(&o.Listen, "listen", "", "`HOST:PORT` to serve ACME at (default: all addresses, the port of --url)")
+	f.StringVar(&o.ListenHTTP, "listen-http", "", "`HOST:PORT` to serve revocation lists at, without TLS (default: all addresses, port 80)")
+	f.StringSliceVar(&o.Networks, "network", nil, "a private `NETWORK`, such as 10.0.0.0/8, where hosts may be validated; can be repeated")
+	c.MarkFlagRequired("url")
+	return c
+}
+
+func checkCommand() *cobra.Command {
+	t := new(tool)
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "Say all that is wrong with the configuration",
+		Args:  exactly(0, ""),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := config.Read(t.configPath)
+			mistakes, ok := err.(config.Mistakes)
+			if err != nil && !ok {
+				_, err = server.Config(t.configPath)
+				return err
+			}
+			if t.json {
+				if mistakes == nil {
+					mistakes = config.Mistakes{}
+				}
+				if err := printJSON(c.OutOrStdout(), mistakes); err != nil {
+					return err
+				}
+			}
+			switch {
+			case len(mistakes) > 0 && t.json:
+				return fmt.Errorf("%s has %d mistakes", t.configPath, len(mistakes))
+			case len(mistakes) > 0:
+				return fmt.Errorf("%s is not right:\n%w", t.configPath, mistakes)
+			case t.json:
+				return nil
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%s is right.\n", t.configPath)
+			for i := range cfg.Issuers {
+				for _, d := range cfg.Issuers[i].Directories() {
+					fmt.Fprintf(c.OutOrStdout(), "ACME directory: %s/acme/%s/directory\n", cfg.URL, d)
+				}
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&t.configPath, "config", "vidimusd.yaml", "the configuration `FILE`")
+	c.Flags().BoolVar(&t.json, "json", false, "print the mistakes as JSON")
+	return c
+}
+
+// logFlags say how the log is written.
+type logFlags struct {
+	format string
+	level  slog.Level
+}
+
+func (l *logFlags) add(c *cobra.Command, level string) {
+	c.Flags().StringVar(&l.format, "log-format", "text", "text or json")
+	c.Flags().TextVar(&l.level, "log-level", slog.LevelInfo, "`LEVEL` from which on events are logged: debug, info, warn or error")
+	_ = l.level.UnmarshalText([]byte(level))
+	c.Flags().Lookup("log-level").DefValue = level
+}
+
+func (l *logFlags) logger(w io.Writer) (*slog.Logger, error) {
+	o := &slog.HandlerOptions{Level: l.level}
+	switch l.format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, o)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, o)), nil
+	}
+	return nil, usageError{fmt.Errorf("--log-format is text or json, not %q", l.format)}
+}
+
+func serveCommand(version string) *cobra.Command {
+	t, l := new(tool), new(logFlags)
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Args:  exactly(0, ""),
+		RunE: func(c *cobra.Command, _ []string) error {
+			log, err := l.logger(c.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			cfg, err := t.config()
+			if err != nil {
+				return err
+			}
+			lis, err := server.Listen(cfg)
+			if err != nil {
+				return err
+			}
+			s, err := server.Open(c.Context(), cfg, lis, version, log)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			for i := range cfg.Issuers {
+				for _, d := range cfg.Issuers[i].Directories() {
+					log.Info("serving", "issuer", cfg.Issuers[i].Name, "directory", s.DirectoryURL(d))
+				}
+			}
+			return s.Serve(c.Context())
+		},
+	}
+	c.Flags().StringVar(&t.configPath, "config", "vidimusd.yaml", "the configuration `FILE`")
+	l.add(c, "info")
+	return c
+}
+
+func devCommand(version string) *cobra.Command {
+	var o server.DevOptions
+	l := new(logFlags)
+	c := &cobra.Command{
+		Use:   "dev",
+		Short: "Run a throw-away server with demo data, to try things",
+		Long: `Run everything in one process: SQLite, a throw-away CA, demo people, hosts and ACME-IDs.
+FOLDER/dev.json appears when the server is ready; it names the directories, the CA
+bundle and EAB credentials. A folder that was used before is used again.
+
+Without --resolver every name is taken to be at this machine (127.0.0.1), so that
+http-01 and tls-alpn-01 work for any name; dns-01 needs a resolver.`,
+		Args: exactly(0, ""),
+		RunE: func(c *cobra.Command, _ []string) error {
+			log, err := l.logger(c.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			if o.Dir == "" {
+				if o.Dir, err = os.MkdirTemp("", "vidimusd-dev-"); err != nil {
+					return err
+				}
+				defer os.RemoveAll(o.Dir)
+			}
+			return server.Dev(c.Context(), o, version, log, func(i server.DevInfo) { greet(c.OutOrStdout(), o, i) })
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.Dir, "dir", "", "the `FOLDER` for its files (default: a temporary one, removed at the end)")
+	f.StringVar(&o.Listen, "listen", "127.0.0.1:14000", "`HOST:PORT` to serve ACME at; port 0 lets the system choose")
+	f.IntVar(&o.HTTP01Port, "http-01-port", 80, "the `PORT` that http-01 is validated at")
+	f.IntVar(&o.TLSALPN01Port, "tls-alpn-01-port", 443, "the `PORT` that tls-alpn-01 is validated at")
+	f.StringVar(&o.Resolver, "resolver", "", "`HOST:PORT` of the DNS resolver to validate with")
+	l.add(c, "warn")
+	return c
+}
+
+func greet(w io.Writer, o server.DevOptions, i server.DevInfo) {
+	fmt.Fprintf(w, `vidimusd is ready (pid %d); stop it with Ctrl-C.
+  ACME directory, with EAB credentials:    %s
+  ACME directory, open, with challenges:   %s
+  Trust this root in your client:          %s
+  All of this for scripts:                 %s/dev.json
+`, i.PID, i.Directory, i.DirectoryOpen, i.CABundle, o.Dir)
+	if len(i.EAB) == 0 {
+		fmt.Fprintf(w, "All EAB credentials have been used; for new ones:\n  vidimusd admin --config %s acme-id new-credentials www.uni.test\n", i.Config)
+		return
+	}
+	c := i.EAB[0]
+	fmt.Fprintf(w, `To get a certificate, in another terminal:
+  export REQUESTS_CA_BUNDLE=%s
+  vidimus register --server %s --agree-tos --email you@uni.test --eab-kid %s --eab-hmac-key %s
+  vidimus certonly --server %[2]s --standalone -d %[5]s
+`, i.CABundle, i.Directory, c.KID, c.HMACKey, strings.Join(c.Names, ","))
+}
+
+// day is how dates are shown to people.
+func day(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}

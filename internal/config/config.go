@@ -1,0 +1,370 @@
+// Package config reads vidimusd.yaml. Reading finds every mistake at once, each with
+// its line: unknown keys, values out of range, files that are missing or don't fit
+// together.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Config is the content of vidimusd.yaml. Paths are relative to the file's folder
+// until [Read] has made them absolute.
+type Config struct {
+	Listen     string     `yaml:"listen"`      // HOST:PORT for ACME, over TLS
+	ListenHTTP string     `yaml:"listen_http"` // HOST:PORT for CRLs and CA certificates, plain; "" for none
+	URL        string     `yaml:"url"`         // https://HOST[:PORT] as clients see Listen
+	URLHTTP    string     `yaml:"url_http"`    // http://HOST[:PORT] as clients see ListenHTTP; goes into certificates
+	Database   string     `yaml:"database"`    // file of the SQLite database
+	TLS        TLS        `yaml:"tls"`
+	Issuers    []Issuer   `yaml:"issuers"`
+	Validation Validation `yaml:"validation"`
+}
+
+// TLS names the server's own certificate; without one vidimusd issues it itself.
+type TLS struct {
+	Certificate string `yaml:"certificate"` // PEM file: certificate and chain
+	Key         string `yaml:"key"`         // PEM file
+}
+
+// Issuer is a local CA with its ACME directories, /acme/NAME and, when open,
+// /acme/NAME-open.
+type Issuer struct {
+	Name           string   `yaml:"name"`
+	Certificate    string   `yaml:"certificate"` // PEM file: the issuing CA, and intermediates above it
+	Key            string   `yaml:"key"`         // PEM file, mode 0600
+	Root           string   `yaml:"root"`        // PEM file
+	Validity       Duration `yaml:"validity"`    // of a certificate, 6 to 398 days; default 90d
+	Open           bool     `yaml:"open"`        // a second directory, without EAB, with challenges
+	TermsOfService string   `yaml:"terms_of_service"`
+	Website        string   `yaml:"website"`
+	CAAIdentities  []string `yaml:"caa_identities"`
+}
+
+// Validation says how challenges are validated.
+type Validation struct {
+	Resolvers     []string `yaml:"resolvers"`        // HOST or HOST:PORT; default those of the system
+	Networks      []string `yaml:"networks"`         // prefixes that are dialed though private, such as 10.0.0.0/8
+	HTTP01Port    int      `yaml:"http_01_port"`     // default 80
+	TLSALPN01Port int      `yaml:"tls_alpn_01_port"` // default 443
+	Loopback      bool     `yaml:"-"`                // every name is at this machine; for "dev"
+}
+
+// Duration is a time.Duration that may also be written in days, such as "90d".
+type Duration time.Duration
+
+// UnmarshalYAML reads "90d", "36h" and the like.
+func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
+	v, err := parseDuration(n.Value)
+	if err != nil {
+		return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: %v", n.Line, err)}}
+	}
+	*d = Duration(v)
+	return nil
+}
+
+func parseDuration(s string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		if n, err := strconv.Atoi(days); err == nil && n > 0 && n < 100_000 {
+			return time.Duration(n) * 24 * time.Hour, nil
+		}
+	} else if v, err := time.ParseDuration(s); err == nil && v > 0 {
+		return v, nil
+	}
+	return 0, fmt.Errorf(`%q is not a duration; write days as "90d" or hours as "36h"`, s)
+}
+
+// Limits and defaults of Issuer.Validity.
+const (
+	MinValidity     = 6 * 24 * time.Hour
+	MaxValidity     = 398 * 24 * time.Hour
+	DefaultValidity = 90 * 24 * time.Hour
+)
+
+// Mistakes are all that is wrong with a configuration file.
+type Mistakes []Mistake
+
+// Mistake is one of them; Line is 0 where none fits.
+type Mistake struct {
+	Line int    `json:"line,omitempty"`
+	Text string `json:"text"`
+}
+
+func (m Mistakes) Error() string {
+	lines := make([]string, len(m))
+	for i, x := range m {
+		lines[i] = x.Text
+		if x.Line > 0 {
+			lines[i] = fmt.Sprintf("line %d: %s", x.Line, x.Text)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Read reads the file at path and completes it: defaults are filled in, paths made
+// absolute. The error is [Mistakes] when the file can be read but is wrong.
+func Read(path string) (*Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(data, filepath.Dir(abs))
+}
+
+// Parse is [Read] for the content of a file in the folder dir.
+func Parse(data []byte, dir string) (*Config, error) {
+	c := new(Config)
+	r := &reader{dir: dir}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec.KnownFields(true)
+	switch err := dec.Decode(c); {
+	case errors.Is(err, io.EOF): // an empty file: all that is required is missing
+	case err != nil && !r.addYAML(err):
+		return nil, r.mistakes
+	case err == nil && dec.Decode(new(yaml.Node)) != io.EOF:
+		r.add("", "the file holds more than one YAML document")
+	}
+	_ = yaml.Unmarshal(data, &r.doc) // what is wrong with it has been said
+	c.complete(r)
+	slices.SortStableFunc(r.mistakes, func(a, b Mistake) int { return a.Line - b.Line })
+	if len(r.mistakes) > 0 {
+		return nil, r.mistakes
+	}
+	return c, nil
+}
+
+// reader collects mistakes, with the lines of what they are about.
+type reader struct {
+	dir      string
+	doc      yaml.Node
+	mistakes Mistakes
+}
+
+var (
+	yamlLine    = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)$`)
+	yamlUnknown = regexp.MustCompile(`^field (\S+) not found in type config\.(\w+)$`)
+)
+
+// addYAML takes over what the decoder found; it is false when the file is no YAML.
+func (r *reader) addYAML(err error) bool {
+	var te *yaml.TypeError
+	texts := []string{err.Error()}
+	if errors.As(err, &te) {
+		texts = te.Errors
+	}
+	for _, t := range texts {
+		m := Mistake{Text: strings.TrimPrefix(t, "yaml: ")}
+		if p := yamlLine.FindStringSubmatch(t); p != nil {
+			m.Line, _ = strconv.Atoi(p[1])
+			m.Text = p[2]
+		}
+		if p := yamlUnknown.FindStringSubmatch(m.Text); p != nil {
+			m.Text = fmt.Sprintf("unknown key %q", p[1])
+		}
+		r.mistakes = append(r.mistakes, m)
+	}
+	return te != nil
+}
+
+var index = regexp.MustCompile(`\.(\d+)`)
+
+// add records a mistake about the value at path, such as "issuers.0.key".
+func (r *reader) add(path, format string, args ...any) {
+	m := Mistake{Text: fmt.Sprintf(format, args...)}
+	if path != "" {
+		m.Line = r.line(path)
+		m.Text = index.ReplaceAllString(path, "[$1]") + ": " + m.Text
+	}
+	r.mistakes = append(r.mistakes, m)
+}
+
+// line finds the line of the value at path, or of the innermost thing around it.
+func (r *reader) line(path string) int {
+	n := &r.doc
+	if len(n.Content) == 0 {
+		return 0
+	}
+	n = n.Content[0]
+	line := 0
+	for key := range strings.SplitSeq(path, ".") {
+		next := child(n, key)
+		if next == nil {
+			break
+		}
+		n, line = next, next.Line
+	}
+	return line
+}
+
+func child(n *yaml.Node, key string) *yaml.Node {
+	if i, err := strconv.Atoi(key); err == nil && n.Kind == yaml.SequenceNode && i < len(n.Content) {
+		return n.Content[i]
+	}
+	if n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}
+
+func (c *Config) complete(r *reader) {
+	r.address("listen", c.Listen, true)
+	r.address("listen_http", c.ListenHTTP, false)
+	c.URL = r.baseURL("url", c.URL, "https")
+	if c.ListenHTTP != "" || c.URLHTTP != "" {
+		c.URLHTTP = r.baseURL("url_http", c.URLHTTP, "http")
+	}
+	if c.Database == "" {
+		r.add("database", "name the file of the database, such as vidimusd.db")
+	} else {
+		c.Database = r.path(c.Database)
+		if info, err := os.Stat(filepath.Dir(c.Database)); err != nil || !info.IsDir() {
+			r.add("database", "there is no folder %s", filepath.Dir(c.Database))
+		}
+	}
+	c.TLS.complete(r)
+	if len(c.Issuers) == 0 {
+		r.add("issuers", "there must be at least one issuer; vidimusd init makes one")
+	}
+	seen := make(map[string]bool)
+	for i := range c.Issuers {
+		c.Issuers[i].complete(r, fmt.Sprintf("issuers.%d", i), seen)
+	}
+	c.Validation.complete(r)
+}
+
+func (t *TLS) complete(r *reader) {
+	switch {
+	case t.Certificate == "" && t.Key == "":
+		return
+	case t.Certificate == "" || t.Key == "":
+		r.add("tls", "give both certificate and key, or neither: vidimusd then issues its own")
+		return
+	}
+	t.Certificate, t.Key = r.path(t.Certificate), r.path(t.Key)
+	r.pair("tls", t.Certificate, t.Key)
+}
+
+var issuerName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)
+
+func (i *Issuer) complete(r *reader, path string, seen map[string]bool) {
+	at := func(key string) string { return path + "." + key }
+	if !issuerName.MatchString(i.Name) {
+		r.add(at("name"), "%q is no name for an issuer; use up to 32 of a-z, 0-9 and hyphen, as it is part of URLs", i.Name)
+	}
+	for _, dir := range i.Directories() {
+		if seen[dir] {
+			r.add(at("name"), "there are two ACME directories %q", dir)
+		}
+		seen[dir] = true
+	}
+	switch v := time.Duration(i.Validity); {
+	case v == 0:
+		i.Validity = Duration(DefaultValidity)
+	case v < MinValidity || v > MaxValidity:
+		r.add(at("validity"), "%s is out of range: 6d to 398d", v)
+	}
+	for _, link := range []struct{ key, value string }{{"terms_of_service", i.TermsOfService}, {"website", i.Website}} {
+		if u, err := url.Parse(link.value); link.value != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
+			r.add(at(link.key), "%q is not a URL", link.value)
+		}
+	}
+	for _, f := range []struct {
+		key  string
+		file *string
+	}{{"certificate", &i.Certificate}, {"key", &i.Key}, {"root", &i.Root}} {
+		if *f.file == "" {
+			r.add(at(f.key), "name a PEM file; vidimusd init makes one")
+			return
+		}
+		*f.file = r.path(*f.file)
+	}
+	r.issuerFiles(path, i)
+}
+
+// Directories lists the names of the issuer's ACME directories.
+func (i *Issuer) Directories() []string {
+	if i.Open {
+		return []string{i.Name, i.Name + "-open"}
+	}
+	return []string{i.Name}
+}
+
+func (v *Validation) complete(r *reader) {
+	for i, s := range v.Resolvers {
+		if _, err := netip.ParseAddr(s); err == nil {
+			v.Resolvers[i] = net.JoinHostPort(s, "53")
+			continue
+		}
+		r.address(fmt.Sprintf("validation.resolvers.%d", i), s, true)
+	}
+	for i, s := range v.Networks {
+		if _, err := netip.ParsePrefix(s); err != nil {
+			r.add(fmt.Sprintf("validation.networks.%d", i), "%q is not a network such as 10.0.0.0/8 or fd00::/8", s)
+		}
+	}
+	for _, p := range []struct {
+		key   string
+		port  *int
+		usual int
+	}{{"http_01_port", &v.HTTP01Port, 80}, {"tls_alpn_01_port", &v.TLSALPN01Port, 443}} {
+		switch {
+		case *p.port == 0:
+			*p.port = p.usual
+		case *p.port < 0 || *p.port > 65535:
+			r.add("validation."+p.key, "%d is not a port", *p.port)
+		}
+	}
+}
+
+func (r *reader) path(p string) string {
+	if filepath.IsAbs(p) {
+		return filepath.Clean(p)
+	}
+	return filepath.Join(r.dir, p)
+}
+
+func (r *reader) address(path, s string, required bool) {
+	if s == "" {
+		if required {
+			r.add(path, "give HOST:PORT, such as 0.0.0.0:443")
+		}
+		return
+	}
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		r.add(path, "%q is not HOST:PORT", s)
+	} else if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		r.add(path, "%q has no valid port", s)
+	}
+}
+
+func (r *reader) baseURL(path, s, scheme string) string {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != scheme || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
+		r.add(path, "%q is not of the form %s://HOST[:PORT]", s, scheme)
+	}
+	return strings.TrimRight(s, "/")
+}

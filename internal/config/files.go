@@ -1,0 +1,100 @@
+package config
+
+import (
+	"crypto"
+	"crypto/x509"
+	"fmt"
+	"os"
+
+	"vidimus/internal/certificate"
+)
+
+// CA is what the files of an issuer hold.
+type CA struct {
+	Certificate *x509.Certificate
+	Chain       []*x509.Certificate // Certificate, then what is above it, without the root
+	Root        *x509.Certificate
+	Key         crypto.Signer
+}
+
+// Load reads the files of an issuer and checks that they fit together.
+func (i *Issuer) Load() (CA, error) {
+	chain, err := ReadChain(i.Certificate)
+	if err != nil {
+		return CA{}, err
+	}
+	roots, err := ReadChain(i.Root)
+	if err != nil {
+		return CA{}, err
+	}
+	key, err := ReadKey(i.Key)
+	if err != nil {
+		return CA{}, err
+	}
+	ca := CA{Certificate: chain[0], Chain: chain, Root: roots[0], Key: key}
+	if !certificate.KeyMatches(ca.Certificate, key) {
+		return ca, fmt.Errorf("the key in %s is not that of the certificate in %s", i.Key, i.Certificate)
+	}
+	above := append(chain[1:len(chain):len(chain)], ca.Root)
+	for n, c := range chain {
+		if err := c.CheckSignatureFrom(above[n]); err != nil {
+			return ca, fmt.Errorf("%q in %s is not signed by %q: %w", c.Subject, i.Certificate, above[n].Subject, err)
+		}
+	}
+	return ca, nil
+}
+
+func (r *reader) issuerFiles(path string, i *Issuer) {
+	if _, err := i.Load(); err != nil {
+		r.add(path, "%v", err)
+	}
+}
+
+func (r *reader) pair(path, cert, key string) {
+	chain, err := ReadChain(cert)
+	if err != nil {
+		r.add(path+".certificate", "%v", err)
+		return
+	}
+	k, err := ReadKey(key)
+	if err != nil {
+		r.add(path+".key", "%v", err)
+		return
+	}
+	if !certificate.KeyMatches(chain[0], k) {
+		r.add(path+".key", "the key in %s is not that of the certificate in %s", key, cert)
+	}
+}
+
+// ReadChain reads the PEM certificates of a file.
+func ReadChain(path string) ([]*x509.Certificate, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	chain, err := certificate.ParseChain(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return chain, nil
+}
+
+// ReadKey reads the private key of a file, which nobody but its owner may read.
+func ReadKey(path string) (crypto.Signer, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return nil, fmt.Errorf("%s is open to others (mode %04o); chmod 600 it", path, mode)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	key, err := certificate.ParseKey(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return key, nil
+}

@@ -1,0 +1,356 @@
+// Package server puts vidimusd together from its configuration, and runs it: the
+// listeners, the CAs, the ACME front end, and what has to be done in the background.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"vidimus/internal/acme"
+	"vidimus/internal/acmehttp"
+	"vidimus/internal/config"
+	"vidimus/internal/directory"
+	"vidimus/internal/identifier"
+	"vidimus/internal/issuer"
+	"vidimus/internal/store"
+	"vidimus/internal/validation"
+)
+
+const (
+	// stopTimeout is how long requests in flight may take to finish at the end.
+	stopTimeout = 10 * time.Second
+	// upkeepEvery is the beat of the background work.
+	upkeepEvery = time.Minute
+	// unfinishedAge is when an issuance without a signature on record is taken up
+	// again: later than any request that may still be at it.
+	unfinishedAge = 2 * time.Minute
+)
+
+// Server is a vidimusd that is ready to serve.
+type Server struct {
+	URL string // as clients see it
+
+	config  *config.Config
+	log     *slog.Logger
+	store   *store.Store
+	dir     *directory.Directory
+	issuers []*issuer.Issuer
+	runner  *validation.Runner
+	own     *ownCertificate // nil when the configuration names one
+	tls     *tls.Config
+	listen  Listeners
+}
+
+// Listeners are where a server is reached.
+type Listeners struct {
+	ACME net.Listener
+	HTTP net.Listener // nil without listen_http
+}
+
+// Open opens the database and the CAs, and finishes what an earlier process left
+// unfinished. It takes over the listeners, also when it fails.
+func Open(ctx context.Context, c *config.Config, l Listeners, version string, log *slog.Logger) (_ *Server, err error) {
+	s := &Server{URL: c.URL, config: c, log: log, listen: l}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if s.store, err = store.Open(ctx, c.Database); err != nil {
+		return nil, err
+	}
+	s.dir = &directory.Directory{Store: s.store}
+	if err := s.openIssuers(); err != nil {
+		return nil, err
+	}
+	if err := s.finishIssuances(ctx, 0); err != nil {
+		return nil, err
+	}
+	if err := s.openTLS(ctx); err != nil {
+		return nil, err
+	}
+	v, err := validator(&c.Validation, version)
+	if err != nil {
+		return nil, err
+	}
+	s.runner = &validation.Runner{Validator: v, Store: s.store, Log: log}
+	return s, s.runner.Resume(ctx)
+}
+
+// Listen opens the listeners that the configuration names.
+func Listen(c *config.Config) (l Listeners, err error) {
+	if l.ACME, err = listen(c.Listen); err != nil || c.ListenHTTP == "" {
+		return l, err
+	}
+	if l.HTTP, err = listen(c.ListenHTTP); err != nil {
+		l.ACME.Close()
+	}
+	return l, err
+}
+
+func listen(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("another program listens on %s; stop it, or choose another address", address)
+	}
+	return l, err
+}
+
+func (l Listeners) close() error {
+	var errs []error
+	for _, x := range []net.Listener{l.ACME, l.HTTP} {
+		if x == nil {
+			continue
+		}
+		if err := x.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Server) openIssuers() error {
+	for i := range s.config.Issuers {
+		c := &s.config.Issuers[i]
+		ca, err := c.Load()
+		if err != nil {
+			return fmt.Errorf("issuer %s: %w", c.Name, err)
+		}
+		iss := issuer.Issuer{Name: c.Name, CA: ca.Certificate, Chain: ca.Chain, Root: ca.Root, Validity: time.Duration(c.Validity), Store: s.store}
+		if base := s.config.URLHTTP; base != "" {
+			iss.CRLURL = base + "/crl/" + c.Name + ".crl"
+			iss.CAURL = base + "/ca/" + c.Name + ".cer"
+		}
+		complete, err := issuer.New(iss, ca.Key)
+		if err != nil {
+			return err
+		}
+		s.issuers = append(s.issuers, complete)
+	}
+	return nil
+}
+
+func validator(c *config.Validation, version string) (*validation.Validator, error) {
+	v := &validation.Validator{HTTPPort: c.HTTP01Port, TLSPort: c.TLSALPN01Port, UserAgent: "vidimusd/" + version}
+	for _, n := range c.Networks {
+		p, err := netip.ParsePrefix(n)
+		if err != nil {
+			return nil, err
+		}
+		v.Networks = append(v.Networks, p)
+	}
+	switch {
+	case c.Loopback:
+		v.Resolver = validation.Loopback{}
+	case len(c.Resolvers) > 0:
+		v.Resolver = &validation.Recursive{Servers: c.Resolvers}
+	default:
+		r, err := validation.FromSystem()
+		if err != nil {
+			return nil, err
+		}
+		v.Resolver = r
+	}
+	return v, nil
+}
+
+// finishIssuances signs what was recorded as to be signed at least age ago and has
+// no signature on record.
+func (s *Server) finishIssuances(ctx context.Context, age time.Duration) error {
+	all, err := s.store.UnfinishedCertificates(ctx)
+	if err != nil {
+		return fmt.Errorf("looking for unfinished issuances: %w", err)
+	}
+	for _, c := range all {
+		iss := s.issuer(c.Issuer)
+		if time.Since(c.Created) < age {
+			continue
+		}
+		if iss == nil {
+			s.log.Error("an issuance can't be finished, as its issuer is not configured any more", "serial", c.Serial, "issuer", c.Issuer)
+			continue
+		}
+		if err := iss.Finish(ctx, &c); err != nil && !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+		s.log.Warn("finished an issuance that had been cut short", "serial", c.Serial, "order", c.Order)
+	}
+	return nil
+}
+
+func (s *Server) issuer(name string) *issuer.Issuer {
+	for _, i := range s.issuers {
+		if i.Name == name {
+			return i
+		}
+	}
+	return nil
+}
+
+// openTLS finds the server's own certificate: the one that the configuration names,
+// or one from the first issuer.
+func (s *Server) openTLS(ctx context.Context) error {
+	s.tls = &tls.Config{MinVersion: tls.VersionTLS12}
+	if f := s.config.TLS; f.Certificate != "" {
+		cert, err := tls.LoadX509KeyPair(f.Certificate, f.Key)
+		s.tls.Certificates = []tls.Certificate{cert}
+		return err
+	}
+	ids, err := s.ownNames()
+	if err != nil {
+		return err
+	}
+	s.own = &ownCertificate{issuer: s.issuers[0], ids: ids, path: filepath.Join(filepath.Dir(s.config.Database), "vidimusd-tls.pem")}
+	s.tls.GetCertificate = s.own.get
+	if err := s.own.keepFresh(ctx); err != nil {
+		return fmt.Errorf("the server's own certificate: %w", err)
+	}
+	return nil
+}
+
+// ownNames lists what the server's own certificate is for: the host of its URL, and
+// for a server that listens on loopback the names of this machine.
+func (s *Server) ownNames() ([]identifier.Identifier, error) {
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		return nil, err
+	}
+	host := u.Hostname()
+	ids := []identifier.Identifier{{Type: identifier.DNS, Value: "localhost"}}
+	if host != "localhost" {
+		id, err := identifier.Parse(host)
+		if err != nil {
+			return nil, fmt.Errorf("the host of the url in the configuration: %w", err)
+		}
+		ids = []identifier.Identifier{id}
+	}
+	if a, ok := s.listen.ACME.Addr().(*net.TCPAddr); ok && a.IP.IsLoopback() {
+		ids = append(ids, identifier.Identifier{Type: identifier.DNS, Value: "localhost"},
+			identifier.Identifier{Type: identifier.IP, Value: "127.0.0.1"}, identifier.Identifier{Type: identifier.IP, Value: "::1"})
+	}
+	return identifier.Sorted(ids), nil
+}
+
+// Serve answers requests until ctx is done, then lets those in flight finish.
+func (s *Server) Serve(ctx context.Context) error {
+	pages := s.pages()
+	secure := s.httpServer(s.acme(pages))
+	secure.TLSConfig = s.tls
+	servers := []*http.Server{secure}
+	errs := make(chan error, 2)
+	go func() { errs <- secure.ServeTLS(s.listen.ACME, "", "") }()
+	if s.listen.HTTP != nil {
+		plain := s.httpServer(pages)
+		servers = append(servers, plain)
+		go func() { errs <- plain.Serve(s.listen.HTTP) }()
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var upkeep sync.WaitGroup
+	upkeep.Go(func() { s.upkeep(background) })
+	defer upkeep.Wait()
+	defer stop()
+
+	select {
+	case err := <-errs:
+		return err
+	case <-ctx.Done():
+	}
+	s.log.Info("stopping: finishing what is in flight")
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	var failed []error
+	for _, h := range servers {
+		if err := h.Shutdown(last); err != nil {
+			failed = append(failed, fmt.Errorf("some requests were cut off: %w", err))
+		}
+	}
+	s.runner.Wait(last)
+	return errors.Join(failed...)
+}
+
+// upkeep does what has to be done now and then.
+func (s *Server) upkeep(ctx context.Context) {
+	tick := time.NewTicker(upkeepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := s.finishIssuances(ctx, unfinishedAge); err != nil {
+			s.log.Error("finishing issuances", "err", err)
+		}
+		if s.own != nil {
+			if err := s.own.keepFresh(ctx); err != nil {
+				s.log.Error("renewing the server's own certificate", "err", err)
+			}
+		}
+	}
+}
+
+// Close frees everything that Open took.
+func (s *Server) Close() error {
+	errs := []error{s.listen.close()}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Server) httpServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// acme puts the ACME front end before the pages.
+func (s *Server) acme(pages http.Handler) http.Handler {
+	var endpoints []acmehttp.Endpoint
+	for n, iss := range s.issuers {
+		c := &s.config.Issuers[n]
+		meta := acme.DirectoryMeta{TermsOfService: c.TermsOfService, Website: c.Website, CAAIdentities: c.CAAIdentities}
+		for k, name := range c.Directories() {
+			endpoints = append(endpoints, acmehttp.Endpoint{Name: name, Issuer: iss, Open: k == 1, Meta: meta})
+		}
+	}
+	front := acmehttp.New(acmehttp.Config{BaseURL: s.URL, Endpoints: endpoints, Store: s.store, Directory: s.dir, Runner: s.runner, Log: s.log})
+	mux := http.NewServeMux()
+	mux.Handle("/acme/", front)
+	mux.Handle("/", pages)
+	return mux
+}
+
+// DirectoryURL is where the ACME directory of that name is.
+func (s *Server) DirectoryURL(name string) string { return s.URL + "/acme/" + name + "/directory" }
+
+// Config reads the configuration at path, and words what is wrong with it.
+func Config(path string) (*config.Config, error) {
+	c, err := config.Read(path)
+	var m config.Mistakes
+	if errors.As(err, &m) {
+		return nil, fmt.Errorf("%s is not right:\n%w", path, m)
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("there is no %s; make one with: vidimusd init --dir %s", path, filepath.Dir(path))
+	}
+	return c, err
+}

@@ -1,0 +1,77 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"vidimus/internal/certificate"
+	"vidimus/internal/durable"
+	"vidimus/internal/identifier"
+	"vidimus/internal/issuer"
+)
+
+// ownCertificate is the certificate of the server itself, issued by itself and kept
+// in one file with its key, so that a restart doesn't need another.
+type ownCertificate struct {
+	issuer *issuer.Issuer
+	ids    []identifier.Identifier // sorted
+	path   string                  // PEM, 0600: key, certificate, chain
+
+	current atomic.Pointer[tls.Certificate]
+}
+
+func (o *ownCertificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return o.current.Load(), nil
+}
+
+// keepFresh loads the certificate, or issues one when there is none, it is for other
+// names or by another CA, or less than a third of its life is left.
+func (o *ownCertificate) keepFresh(ctx context.Context) error {
+	if c := o.current.Load(); c != nil && o.good(c.Leaf) {
+		return nil
+	}
+	if c, err := tls.LoadX509KeyPair(o.path, o.path); err == nil && o.good(c.Leaf) {
+		o.current.Store(&c)
+		return nil
+	}
+	key, err := certificate.KeySpec{}.Generate()
+	if err != nil {
+		return err
+	}
+	spki, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		return err
+	}
+	c, err := o.issuer.Issue(ctx, issuer.Request{Identifiers: o.ids, PublicKey: key.Public(), SPKI: spki})
+	if err != nil {
+		return err
+	}
+	leaf, err := x509.ParseCertificate(c.DER)
+	if err != nil {
+		return err
+	}
+	data, err := certificate.MarshalKey(key)
+	if err != nil {
+		return err
+	}
+	data = append(data, certificate.MarshalChain(append([]*x509.Certificate{leaf}, o.issuer.Chain...)...)...)
+	if err := durable.WriteFile(o.path, data, 0o600); err != nil {
+		return err
+	}
+	pair, err := tls.X509KeyPair(data, data)
+	if err != nil {
+		return err
+	}
+	o.current.Store(&pair)
+	return nil
+}
+
+func (o *ownCertificate) good(leaf *x509.Certificate) bool {
+	life := leaf.NotAfter.Sub(leaf.NotBefore)
+	return time.Until(leaf.NotAfter) > life/3 && leaf.CheckSignatureFrom(o.issuer.CA) == nil &&
+		slices.Equal(certificate.Identifiers(leaf), o.ids)
+}
