@@ -232,3 +232,13 @@ func verify(dir func(kind int) string) (*x509.Certificate, error) {
 func (l *Lineage) Verify() (*x509.Certificate, error) {
 	return verify(func(kind int) string { return l.links[kind] })
 }
+
+// Has tells whether path is one of the lineage's certificate files: a link in use,
+// or a version in the archive.
+func (l *Lineage) Has(path string) bool {
+	if path == l.links[cert] || path == l.links[fullchain] {
+		return true
+	}
+	kind, _, ok := parseFile(filepath.Base(path))
+	return ok && (kind == cert || kind == fullchain) && filepath.Dir(path) == l.archive
+}

@@ -43,6 +43,10 @@ var saved = []struct {
 	{"webroot_path", func(s *Settings) any { return &s.WebrootPath }},
 }
 
+// retiredServer stands in files of Certbot before its release 0.22; it spoke ACME's
+// first version.
+const retiredServer = "https://acme-v01.api.letsencrypt.org/directory"
+
 // webrootMap is the one setting that is a section.
 const webrootMap = "webroot_map"
 
@@ -65,6 +69,9 @@ func (s *Settings) Restore(params *configobj.Section) error {
 		if err := restore(o.of(s), params, o.name); err != nil {
 			return fmt.Errorf("%s: %w", o.name, err)
 		}
+	}
+	if s.Server == retiredServer {
+		s.Server = DefaultServer
 	}
 	if m := params.Section(webrootMap); m != nil && !s.IsSet(webrootMap) {
 		s.WebrootMap = nil

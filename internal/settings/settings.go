@@ -82,6 +82,9 @@ func Default() *Settings {
 // option that Certbot calls name; it then wins over what a lineage has saved.
 func (s *Settings) MarkSet(name string) { s.set[name] = true }
 
+// Chosen tells whether the person gave this very option.
+func (s *Settings) Chosen(name string) bool { return s.set[name] }
+
 // IsSet tells whether the person chose the option. Choosing a server chooses the
 // account too, as accounts belong to servers.
 func (s *Settings) IsSet(name string) bool {

@@ -1,0 +1,262 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"vidimus/internal/settings"
+)
+
+// A usageError is a command line that makes no sense; the exit status is 2.
+type usageError struct{ error }
+
+func misuse(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// command is what the program was asked to do.
+type command struct {
+	verb  *verb
+	help  bool
+	topic string // of the help; may be ""
+	show  bool   // the version
+	opts  *options
+}
+
+func newOptions() *options {
+	return &options{Settings: settings.Default(), maxLogBackups: 1000, timeout: 90 * time.Second}
+}
+
+// parse reads a command line by Certbot's grammar: one verb anywhere, options
+// before and after it, unambiguous beginnings of long options. Then it reads
+// cli.ini for what the command line left open.
+func parse(args []string, getenv func(string) string) (*command, error) {
+	cmd := &command{opts: newOptions()}
+	table := cmd.opts.table()
+	if len(args) > 0 && args[0] == "help" {
+		cmd.help, args = true, append([]string{}, args[1:]...)
+		if len(args) > 0 {
+			cmd.topic = args[0]
+		}
+		return cmd, nil
+	}
+	args, err := expand(args, table)
+	if err != nil {
+		return nil, err
+	}
+	if i := slices.IndexFunc(args, func(a string) bool { return a == "-h" || a == "--help" }); i >= 0 {
+		cmd.help = true
+		if i+1 < len(args) && isTopic(args[i+1]) {
+			cmd.topic = args[i+1]
+		} else if v := firstVerb(args); v != nil {
+			cmd.topic = v.name
+		}
+		return cmd, nil
+	}
+	if slices.Contains(args, "--version") {
+		cmd.show = true
+		return cmd, nil
+	}
+	if cmd.verb, err = cmd.flags(args, table); err != nil {
+		return nil, err
+	}
+	return cmd, cmd.opts.readInis(table, cmd.verb, getenv)
+}
+
+// flags hands the options to pflag and picks the verb.
+func (c *command) flags(args []string, table []*option) (*verb, error) {
+	set := pflag.NewFlagSet("vidimus", pflag.ContinueOnError)
+	set.SetOutput(discard{})
+	for _, o := range table {
+		for i, name := range strings.Fields(o.names) {
+			short := o.short
+			if i > 0 {
+				short = ""
+			}
+			f := set.VarPF(&value{o: o, opts: c.opts}, name, short, "")
+			if o.arg == "" {
+				f.NoOptDefVal = "true"
+			}
+		}
+	}
+	if err := set.Parse(args); err != nil {
+		return nil, usageError{explainFlag(err)}
+	}
+	rest := set.Args()
+	if len(rest) == 0 {
+		return nil, misuse("say what to do: %s (see --help)", verbNames())
+	}
+	v := findVerb(rest[0])
+	if v == nil {
+		return nil, misuse("there is no command %q; there are %s", rest[0], verbNames())
+	}
+	if len(rest) > 1 {
+		return nil, misuse("unrecognized argument %q after the command %s; options begin with a dash", rest[1], v.name)
+	}
+	return v, nil
+}
+
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+
+// explainFlag words pflag's errors.
+func explainFlag(err error) error {
+	var invalid *pflag.InvalidValueError
+	var missing *pflag.ValueRequiredError
+	var unknown *pflag.NotExistError
+	switch {
+	case errors.As(err, &invalid):
+		return fmt.Errorf("--%s: %w", invalid.GetFlag().Name, errors.Unwrap(invalid))
+	case errors.As(err, &missing):
+		return fmt.Errorf("--%s needs a value", missing.GetFlag().Name)
+	case errors.As(err, &unknown):
+		name := "--" + unknown.GetSpecifiedName()
+		if unknown.GetSpecifiedShortnames() != "" {
+			name = "-" + unknown.GetSpecifiedName()
+		}
+		return fmt.Errorf("there is no option %s (see --help all)", name)
+	}
+	return err
+}
+
+// value lets pflag set an option.
+type value struct {
+	o    *option
+	opts *options
+}
+
+func (v *value) String() string { return "" }
+func (v *value) Type() string   { return v.o.arg }
+func (v *value) Set(text string) error {
+	if v.o.arg == "" && text != "true" {
+		return errors.New("it takes no value")
+	}
+	if err := v.o.set(text); err != nil {
+		return err
+	}
+	v.opts.MarkSet(v.o.dest)
+	return nil
+}
+
+// expand completes beginnings of long options, as Certbot accepts them.
+func expand(args []string, table []*option) ([]string, error) {
+	out := slices.Clone(args)
+	for i := 0; i < len(out); i++ {
+		if out[i] == "--" {
+			break
+		}
+		name, text, hasValue := strings.Cut(strings.TrimPrefix(out[i], "--"), "=")
+		if !strings.HasPrefix(out[i], "--") {
+			i += skipShort(out[i], table)
+			continue
+		}
+		full, o, err := complete(name, table)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = "--" + full
+		if hasValue {
+			out[i] += "=" + text
+		} else if o != nil && o.arg != "" {
+			i++ // its value, which may look like an option
+		}
+	}
+	return out, nil
+}
+
+// skipShort tells how many arguments behind a short option are its value.
+func skipShort(arg string, table []*option) int {
+	if len(arg) < 2 || arg[0] != '-' {
+		return 0
+	}
+	for i, letter := range arg[1:] {
+		for _, o := range table {
+			if o.short == string(letter) && o.arg != "" {
+				if i == len(arg)-2 {
+					return 1
+				}
+				return 0
+			}
+		}
+	}
+	return 0
+}
+
+func complete(name string, table []*option) (string, *option, error) {
+	if name == "help" || name == "version" {
+		return name, nil, nil
+	}
+	var found []string
+	var hit *option
+	several := false
+	for _, o := range table {
+		for _, n := range strings.Fields(o.names) {
+			if n == name {
+				return n, o, nil
+			}
+			if strings.HasPrefix(n, name) && name != "" {
+				several = several || hit != nil && hit != o
+				found, hit = append(found, "--"+n), o
+			}
+		}
+	}
+	for _, n := range []string{"help", "version"} {
+		if len(name) > 1 && strings.HasPrefix(n, name) && hit == nil {
+			return n, nil, nil
+		}
+	}
+	if several {
+		return "", nil, misuse("--%s is ambiguous: it could be %s", name, strings.Join(found, ", "))
+	}
+	if hit == nil {
+		return name, nil, nil // pflag says so
+	}
+	return strings.TrimPrefix(found[0], "--"), hit, nil
+}
+
+// firstVerb finds the verb in a command line that is not to be parsed.
+func firstVerb(args []string) *verb {
+	for _, a := range args {
+		if v := findVerb(a); v != nil {
+			return v
+		}
+	}
+	return nil
+}
+
+// readInis reads the configuration files, the most particular first: what one sets
+// the next ones do not.
+func (o *options) readInis(table []*option, v *verb, getenv func(string) string) error {
+	files := slices.Clone(o.configFiles)
+	slices.Reverse(files)
+	for i, f := range append(files, defaultInis(getenv)...) {
+		data, err := os.ReadFile(f)
+		if errors.Is(err, fs.ErrNotExist) && i >= len(files) {
+			continue
+		}
+		if err != nil {
+			return misuse("--config: %w", err)
+		}
+		if err := o.readIni(f, data, table, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func defaultInis(getenv func(string) string) []string {
+	var files []string
+	if dir := getenv("XDG_CONFIG_HOME"); dir != "" {
+		files = append(files, filepath.Join(dir, "letsencrypt", "cli.ini"))
+	} else if home := getenv("HOME"); home != "" {
+		files = append(files, filepath.Join(home, ".config", "letsencrypt", "cli.ini"))
+	}
+	return append(files, filepath.Join(settings.DefaultConfigDir, "cli.ini"))
+}

@@ -1,0 +1,284 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"vidimus/internal/account"
+	"vidimus/internal/certificate"
+	"vidimus/internal/hook"
+	"vidimus/internal/issuance"
+	"vidimus/internal/lineage"
+	"vidimus/internal/renewal"
+)
+
+// longestDelay is Certbot's, for a renewal that no person watches.
+const longestDelay = 8 * time.Minute
+
+func renew(ctx context.Context, s *session) error {
+	o := s.opts
+	if len(o.Domains) > 0 {
+		return misuse("'renew' takes --cert-name, not -d: to change names, use 'certonly'")
+	}
+	out := s.out
+	if o.json {
+		out = io.Discard
+	}
+	r := &renewal.Renewer{Obtainer: s.obtainer, Settings: o.Settings, Hooks: s.hooks, Out: out, Err: s.Stderr}
+	r.Hooks.Out = out
+	r.Connections.Register = nil
+	if !s.Terminal && !o.noRandomSleep {
+		r.RandomDelay = longestDelay
+	}
+	results, err := r.Renew(ctx, o.CertName)
+	if o.json {
+		if err := s.printResults(results); err != nil {
+			return err
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return renewal.Report(results, hook.Commands{Pre: o.PreHook, Post: o.PostHook, Deploy: o.RenewHook}, out, s.Stderr)
+}
+
+func (s *session) printResults(results []renewal.Result) error {
+	type item struct {
+		Name    string     `json:"name"`
+		Path    string     `json:"path"`
+		Outcome string     `json:"outcome"`
+		Error   string     `json:"error,omitempty"`
+		Domains []string   `json:"domains,omitempty"`
+		Expires *time.Time `json:"expires,omitempty"`
+	}
+	list := []item{}
+	for _, r := range results {
+		it := item{Name: r.Name, Path: r.Path, Outcome: string(r.Outcome), Domains: r.Domains}
+		if r.Err != nil {
+			it.Error = r.Err.Error()
+		}
+		if r.Outcome == renewal.Skipped {
+			it.Expires = &r.Expiry
+		}
+		list = append(list, it)
+	}
+	return s.printJSON(list)
+}
+
+func (s *session) printJSON(v any) error {
+	enc := json.NewEncoder(s.Stdout)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+func remove(_ context.Context, s *session) error {
+	name := s.opts.CertName
+	if name == "" {
+		return misuse("say which certificate to delete: --cert-name CERTNAME ('certificates' lists them)")
+	}
+	if err := s.deleteLineage(name); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (s *session) deleteLineage(name string) error {
+	if err := s.obtainer.Store.Delete(name); err != nil {
+		return err
+	}
+	s.obtainer.Hooked(name)
+	fmt.Fprintf(s.out, "Deleted all files relating to certificate %s.\n", name)
+	return nil
+}
+
+func revoke(ctx context.Context, s *session) error {
+	o := s.opts
+	if (o.CertName == "") == (o.certPath == "") {
+		return misuse("Error! Exactly one of --cert-path or --cert-name must be specified!")
+	}
+	l, path, err := s.toRevoke()
+	if err != nil {
+		return err
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	chain, err := certificate.ParseChain(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	ca, err := s.obtainer.Connections.CA(ctx, o.Server)
+	if err != nil {
+		return err
+	}
+	if o.keyPath != "" {
+		data, err := os.ReadFile(o.keyPath)
+		if err != nil {
+			return err
+		}
+		key, err := certificate.ParseKey(data)
+		if err != nil {
+			return fmt.Errorf("%s: %w", o.keyPath, err)
+		}
+		if !certificate.KeyMatches(chain[0], key) {
+			return fmt.Errorf("%s is not the private key of %s", o.keyPath, path)
+		}
+		err = ca.Revoke(ctx, issuance.Account{Key: key}, chain[0], key, o.reason)
+		if err != nil {
+			return err
+		}
+	} else {
+		s.obtainer.Connections.Register = nil // a new account could not revoke anything
+		a, err := s.obtainer.Connections.Account(ctx, o.Server, s.accountOf(l))
+		if err != nil {
+			return err
+		}
+		if err := ca.Revoke(ctx, issuance.Account{Key: a.Key, URL: a.URL}, chain[0], nil, o.reason); err != nil {
+			return err
+		}
+	}
+	if l != nil && (o.deleteAfterRevoke == nil || *o.deleteAfterRevoke) {
+		if err := s.deleteRevoked(l); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(s.out, "Congratulations! You have successfully revoked the certificate that was located at %s.\n", path)
+	return nil
+}
+
+// toRevoke finds the certificate, and its lineage if it has one, whose server is
+// the one to ask.
+func (s *session) toRevoke() (*lineage.Lineage, string, error) {
+	o := s.opts
+	if o.CertName != "" {
+		l, err := s.obtainer.Store.Load(o.CertName)
+		if err != nil {
+			return nil, "", err
+		}
+		if server := l.Server(); server != "" && !o.Chosen("server") {
+			o.Server = server
+		}
+		return l, l.Cert(), nil
+	}
+	l := s.lineageOf(o.certPath)
+	if l != nil && l.Server() != "" && !o.Chosen("server") {
+		o.Server = l.Server()
+	}
+	return l, o.certPath, nil
+}
+
+// lineageOf finds the lineage that a certificate file is a part of.
+func (s *session) lineageOf(path string) *lineage.Lineage {
+	names, err := s.obtainer.Store.Names()
+	if err != nil {
+		return nil
+	}
+	for _, n := range names {
+		if l, err := s.obtainer.Store.Load(n); err == nil && l.Has(path) {
+			return l
+		}
+	}
+	return nil
+}
+
+func (s *session) accountOf(l *lineage.Lineage) string {
+	if s.opts.Account == "" && l != nil && l.Server() == s.opts.Server {
+		return l.Params().String("account")
+	}
+	return s.opts.Account
+}
+
+// deleteRevoked deletes a lineage unless another one uses its archive.
+func (s *session) deleteRevoked(l *lineage.Lineage) error {
+	names, err := s.obtainer.Store.Names()
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if other, err := s.obtainer.Store.Load(n); err == nil && n != l.Name && other.Archive() == l.Archive() {
+			fmt.Fprintf(s.Stderr, "Not deleting revoked certificates due to overlapping archive dirs. More than one certificate is using %s\n", l.Archive())
+			return nil
+		}
+	}
+	return s.deleteLineage(l.Name)
+}
+
+func register(ctx context.Context, s *session) error {
+	if _, err := s.eab(); err != nil { // before anything is done
+		return err
+	}
+	accounts, err := account.Open(s.opts.ConfigDir, s.opts.Server)
+	if err != nil {
+		return misuse("--server: %w", err)
+	}
+	all, err := accounts.List()
+	if err != nil {
+		return err
+	}
+	if len(all) > 0 {
+		return errors.New("There is an existing account; registration of a duplicate account with this command is currently unsupported.") //lint:ignore ST1005 Certbot's words
+	}
+	_, err = s.obtainer.Connections.Account(ctx, s.opts.Server, "")
+	return err
+}
+
+// existing finds the account of a verb that is about one.
+func (s *session) existing(ctx context.Context) (*issuance.CA, account.Account, error) {
+	s.obtainer.Connections.Register = nil
+	a, err := s.obtainer.Connections.Account(ctx, s.opts.Server, s.opts.Account)
+	if err != nil {
+		return nil, a, err
+	}
+	ca, err := s.obtainer.Connections.CA(ctx, s.opts.Server)
+	return ca, a, err
+}
+
+func showAccount(ctx context.Context, s *session) error {
+	ca, a, err := s.existing(ctx)
+	if err != nil {
+		return err
+	}
+	d, err := ca.Show(ctx, issuance.Account{Key: a.Key, URL: a.URL})
+	if err != nil {
+		return err
+	}
+	emails := "none"
+	for i, e := range d.Emails {
+		if i == 0 {
+			emails = e
+		} else {
+			emails += ", " + e
+		}
+	}
+	plural := ""
+	if len(d.Emails) > 1 {
+		plural = "s"
+	}
+	fmt.Fprintf(s.out, "Account details for server %s:\n  Account URL: %s\n  Email contact%s: %s\n", s.opts.Server, d.URL, plural, emails)
+	return nil
+}
+
+func unregister(ctx context.Context, s *session) error {
+	ca, a, err := s.existing(ctx)
+	if err != nil {
+		return err
+	}
+	if err := ca.Deactivate(ctx, issuance.Account{Key: a.Key, URL: a.URL}); err != nil {
+		return err
+	}
+	accounts, err := account.Open(s.opts.ConfigDir, s.opts.Server)
+	if err != nil {
+		return err
+	}
+	if err := accounts.Delete(a.ID); err != nil {
+		return err
+	}
+	fmt.Fprintln(s.out, "Account deactivated.")
+	return nil
+}

@@ -1,0 +1,120 @@
+package issuance
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"syscall"
+
+	"github.com/mholt/acmez/v3/acme"
+)
+
+// An Error is what a CA refused, in one sentence for a person.
+type Error struct {
+	Type string // RFC 8555 §6.7 without its prefix, such as "rejectedIdentifier"; may be ""
+	text string
+	err  error
+}
+
+func (e *Error) Error() string { return e.text }
+func (e *Error) Unwrap() error { return e.err }
+
+// explain makes a sentence of an error of the ACME library or of the network.
+func explain(server string, err error) error {
+	var p acme.Problem
+	if errors.As(err, &p) {
+		return &Error{Type: shortType(p.Type), text: "the ACME server refused: " + problemText(p), err: err}
+	}
+	return reach(server, err)
+}
+
+// problemText words a problem document with all its subproblems (RFC 8555 §6.7.1).
+func problemText(p acme.Problem) string {
+	text := oneLine(p.Detail)
+	if text == "" {
+		text = oneLine(p.Title)
+	}
+	if text == "" {
+		text = fmt.Sprintf("HTTP status %d", p.Status)
+	}
+	if t := shortType(p.Type); t != "" {
+		text += " (" + t + ")"
+	}
+	for _, sub := range p.Subproblems {
+		text += fmt.Sprintf("; %s: %s", sub.Identifier.Value, oneLine(sub.Detail))
+	}
+	return text
+}
+
+func shortType(t string) string {
+	if short, ok := strings.CutPrefix(t, acme.ProblemTypeNamespace); ok {
+		return short
+	}
+	return ""
+}
+
+// oneLine makes what a CA said fit for a terminal.
+func oneLine(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+	return clip(strings.TrimSpace(s), 1000)
+}
+
+// reach words why a server could not be reached.
+func reach(server string, err error) error {
+	var unknown x509.UnknownAuthorityError
+	var wrongName x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	var dns *net.DNSError
+	say := func(format string, args ...any) error {
+		return &Error{text: fmt.Sprintf(format, args...), err: err}
+	}
+	switch {
+	case errors.As(err, &unknown):
+		return say("the TLS certificate of %s is signed by an authority that is not trusted here: set REQUESTS_CA_BUNDLE to the file that holds its root certificate, or, in a test, use --no-verify-ssl", server)
+	case errors.As(err, &wrongName), errors.As(err, &invalid):
+		return say("the TLS certificate of %s is not valid (%v): check --server, or, in a test, use --no-verify-ssl", server, errors.Unwrap(err))
+	case errors.As(err, &dns):
+		return say("the name of the ACME server %s cannot be resolved (%s): check --server and this machine's DNS", server, dns.Err)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return say("nothing answers at the ACME server %s (connection refused): check --server, and that the CA is running", server)
+	case errors.Is(err, context.DeadlineExceeded):
+		return say("the ACME server %s did not answer in time: try again later", server)
+	case errors.Is(err, context.Canceled):
+		return err
+	}
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		err = ue.Err
+	}
+	return say("the ACME server %s cannot be reached: %v", server, err)
+}
+
+// Failure is a name whose control could not be proved.
+type Failure struct {
+	Name   string
+	Type   string // such as "connection"
+	Detail string
+}
+
+// AuthorizationError says for which names the CA saw no proof of control.
+type AuthorizationError struct {
+	Failures []Failure
+	Hint     string // what to look at; from the authenticator
+}
+
+func (e *AuthorizationError) Error() string {
+	var parts []string
+	for _, f := range e.Failures {
+		parts = append(parts, fmt.Sprintf("%s: %s (%s)", f.Name, f.Detail, f.Type))
+	}
+	return "the CA could not validate " + strings.Join(parts, "; ")
+}

@@ -1,0 +1,101 @@
+package renewal
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"vidimus/internal/account"
+	"vidimus/internal/issuance"
+)
+
+// Connections holds what is the same for many certificates: one connection, with
+// one directory, for each CA, and the accounts. It may be used by many goroutines.
+type Connections struct {
+	ConfigDir   string
+	UserAgent   string
+	NoVerifyTLS bool
+	Log         *slog.Logger
+	Getenv      func(string) string
+	// Register makes an account where there is none; nil is an error then.
+	Register func(ctx context.Context, ca *issuance.CA, store *account.Store) (account.Account, error)
+
+	mu  sync.Mutex
+	cas map[string]*dialed // by directory URL; guarded by mu
+}
+
+type dialed struct {
+	once sync.Once
+	ca   *issuance.CA
+	err  error
+}
+
+// CA returns the connection to a CA. One that cannot be reached is tried once.
+func (c *Connections) CA(ctx context.Context, server string) (*issuance.CA, error) {
+	c.mu.Lock()
+	if c.cas == nil {
+		c.cas = map[string]*dialed{}
+	}
+	d := c.cas[server]
+	if d == nil {
+		d = new(dialed)
+		c.cas[server] = d
+	}
+	c.mu.Unlock()
+	d.once.Do(func() {
+		d.ca, d.err = issuance.Dial(ctx, issuance.Options{Directory: server, UserAgent: c.UserAgent,
+			NoVerifyTLS: c.NoVerifyTLS, Log: c.Log, Getenv: c.Getenv})
+	})
+	return d.ca, d.err
+}
+
+// Account finds the account to use at a server: the one of the ID, or the only one
+// there is.
+func (c *Connections) Account(ctx context.Context, server, id string) (account.Account, error) {
+	store, err := account.Open(c.ConfigDir, server)
+	if err != nil {
+		return account.Account{}, err
+	}
+	if id != "" {
+		a, err := store.Load(id)
+		if err != nil {
+			return a, fmt.Errorf("the account at %s: %w", server, err)
+		}
+		return a, nil
+	}
+	all, err := store.List()
+	if err != nil {
+		return account.Account{}, err
+	}
+	switch {
+	case len(all) == 1:
+		return all[0], nil
+	case len(all) > 1:
+		ids := make([]string, len(all))
+		for i, a := range all {
+			ids[i] = a.ID
+		}
+		return account.Account{}, fmt.Errorf("there are several accounts at %s: choose with --account one of %s", server, strings.Join(ids, ", "))
+	case c.Register == nil:
+		return account.Account{}, fmt.Errorf("there is no account at %s: make one with the register command", server)
+	}
+	ca, err := c.CA(ctx, server)
+	if err != nil {
+		return account.Account{}, err
+	}
+	return c.Register(ctx, ca, store)
+}
+
+// Requests is the number of requests made so far to all CAs.
+func (c *Connections) Requests() (n int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, d := range c.cas {
+		if d.ca != nil {
+			n += d.ca.Requests()
+		}
+	}
+	return n
+}

@@ -1,0 +1,50 @@
+package renewal
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"vidimus/internal/durable"
+)
+
+// Notes remember, through a kill, which deploy hooks are still to run: one file for
+// each lineage, which holds the version that was, or is about to be, deployed. A
+// note is written before the version comes into use and removed after its hooks.
+type Notes struct {
+	Dir string // made when needed
+}
+
+func (n Notes) path(name string) string { return filepath.Join(n.Dir, name) }
+
+// Put notes that the deploy hooks for a version of the lineage are to run.
+func (n Notes) Put(name string, version int) error {
+	if err := os.MkdirAll(n.Dir, 0o755); err != nil {
+		return err
+	}
+	return durable.WriteFile(n.path(name), []byte(strconv.Itoa(version)+"\n"), 0o644)
+}
+
+// Version returns the noted version of a lineage; 0 is none.
+func (n Notes) Version(name string) int {
+	data, err := os.ReadFile(n.path(name))
+	if err != nil {
+		return 0
+	}
+	v, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil {
+		return 0
+	}
+	return v
+}
+
+// Drop removes the note of a lineage.
+func (n Notes) Drop(name string) error {
+	if err := os.Remove(n.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+package renewal
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"vidimus/internal/hook"
+	"vidimus/internal/issuance"
+)
+
+type issuanceFailure = issuance.AuthorizationError
+
+// reportFailures lists, as Certbot does, what the CA found for each name.
+func reportFailures(e *issuance.AuthorizationError, out io.Writer) {
+	fmt.Fprint(out, "\nVidimus failed to authenticate some domains. The Certificate Authority reported these problems:")
+	sorted := slices.Clone(e.Failures)
+	slices.SortStableFunc(sorted, func(a, b issuance.Failure) int { return cmp.Compare(a.Type, b.Type) })
+	for _, f := range sorted {
+		fmt.Fprintf(out, "\n  Domain: %s\n  Type:   %s\n  Detail: %s\n", f.Name, f.Type, f.Detail)
+	}
+	if e.Hint != "" {
+		fmt.Fprintf(out, "\nHint: %s\n", e.Hint)
+	}
+	fmt.Fprintln(out)
+}
+
+// Report prints what became of all lineages as Certbot does, and returns an error
+// if anything failed.
+func Report(results []Result, configured hook.Commands, out, errs io.Writer) error {
+	by := map[Outcome][]string{}
+	for _, res := range results {
+		text := res.Path
+		if res.Outcome == Skipped {
+			text += " expires on " + res.Expiry.UTC().Format(time.DateOnly)
+		}
+		by[res.Outcome] = append(by[res.Outcome], fmt.Sprintf("  %s (%s)", text, res.Outcome))
+	}
+	list := func(w io.Writer, heading string, o Outcome) {
+		fmt.Fprintln(w, heading)
+		for _, line := range by[o] {
+			fmt.Fprintln(w, line)
+		}
+	}
+	fmt.Fprintf(out, "\n%s\n", Frame)
+	if len(by[Skipped]) > 0 {
+		list(out, "The following certificates are not due for renewal yet:", Skipped)
+	}
+	switch good, bad := len(by[Renewed]) > 0, len(by[Failed]) > 0; {
+	case !good && !bad:
+		fmt.Fprintln(out, "No renewals were attempted.")
+		if configured.Pre != "" || configured.Post != "" || configured.Deploy != "" {
+			fmt.Fprintln(out, "No hooks were run.")
+		}
+	case good && !bad:
+		list(out, "Congratulations, all renewals succeeded: ", Renewed)
+	case bad && !good:
+		list(errs, "All renewals failed. The following certificates could not be renewed:", Failed)
+	default:
+		list(out, "The following renewals succeeded:", Renewed)
+		fmt.Fprintln(out)
+		list(errs, "The following renewals failed:", Failed)
+	}
+	if len(by[Broken]) > 0 {
+		list(out, "\nAdditionally, the following renewal configurations were invalid: ", Broken)
+	}
+	fmt.Fprintln(out, Frame)
+	if f, b := len(by[Failed]), len(by[Broken]); f+b > 0 {
+		return fmt.Errorf("%d renew failure(s), %d parse failure(s)", f, b)
+	}
+	return nil
+}
