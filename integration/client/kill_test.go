@@ -1,0 +1,201 @@
+package client
+
+import (
+	"bytes"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"vidimus/integration/peer"
+)
+
+// kills is how often a renewal is killed.
+const kills = 50
+
+// TestRenewKeepsOldOrNewWhenKilled kills renewals at random moments. Nothing heals
+// between a kill and the look at what it left.
+func TestRenewKeepsOldOrNewWhenKilled(t *testing.T) {
+	t.Parallel()
+	h := newHome(t, peer.StartPebble(t, peer.Quick...))
+	peer.Must(t, h.vidimus(t, append(h.standalone("a.example.org", "b.example.org"), "--deploy-hook", "true")...))
+	took := h.duration(t)
+	seed := rand.Uint64()
+	t.Logf("seed %d, a renewal takes %v", seed, took)
+	random := rand.New(rand.NewPCG(seed, 0))
+	versions := map[int]bool{}
+	for i := range kills {
+		after := time.Duration(random.Int64N(int64(took) * 11 / 10))
+		killAfter(t, h.vidimus(t, renewAll()...), after)
+		versions[h.version(t, "a.example.org")] = true
+		h.noOrphanKeys(t)
+		peer.Must(t, h.vidimus(t, "certificates"))
+		if certbot, err := exec.LookPath("certbot"); err == nil && i%10 == 9 {
+			if out := peer.Must(t, h.command(certbot, []string{"certificates"})); !strings.Contains(out, "VALID") {
+				t.Errorf("certbot says\n%s", out)
+			}
+		}
+		if t.Failed() {
+			t.Fatalf("after kill %d, %v after the start", i+1, after)
+		}
+	}
+	if len(versions) < 3 {
+		t.Errorf("the kills hit always the same moment: only %d versions were seen", len(versions))
+	}
+	before := h.version(t, "a.example.org")
+	peer.Must(t, h.vidimus(t, renewAll()...))
+	if v := h.version(t, "a.example.org"); v <= before {
+		t.Errorf("version %d after %d", v, before)
+	}
+	before = h.version(t, "a.example.org")
+	peer.Must(t, h.certbot(t, renewAll()...))
+	if v := h.version(t, "a.example.org"); v <= before {
+		t.Errorf("certbot: version %d after %d", v, before)
+	}
+	h.agree(t)
+}
+
+// duration measures a renewal.
+func (h *home) duration(t *testing.T) time.Duration {
+	t.Helper()
+	longest := time.Duration(0)
+	for range 3 {
+		start := time.Now()
+		peer.Must(t, h.vidimus(t, renewAll()...))
+		longest = max(longest, time.Since(start))
+	}
+	return longest
+}
+
+func killAfter(t *testing.T, cmd *exec.Cmd, after time.Duration) {
+	t.Helper()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(after, func() { cmd.Process.Kill() })
+	defer timer.Stop()
+	_ = cmd.Wait() // killed or, when it was quicker, done
+}
+
+// noOrphanKeys checks that each private key below the directory stands beside the
+// certificate it belongs to.
+func (h *home) noOrphanKeys(t *testing.T) {
+	t.Helper()
+	err := filepath.WalkDir(h.config(), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if strings.HasSuffix(path, ".tmp") {
+			t.Errorf("a temporary file is left: %s", path)
+		}
+		if !bytes.Contains(data, []byte("PRIVATE KEY")) {
+			return nil
+		}
+		cert := filepath.Join(filepath.Dir(path), strings.Replace(filepath.Base(path), "privkey", "cert", 1))
+		if cert == path {
+			t.Errorf("a private key in %s", path)
+			return nil
+		}
+		h.pair(t, cert, path)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestFirstCertificateKilledCanBeHadAgain kills the making of a new lineage.
+func TestFirstCertificateKilledCanBeHadAgain(t *testing.T) {
+	t.Parallel()
+	p := peer.StartPebble(t, peer.Quick...)
+	h := newHome(t, p)
+	start := time.Now()
+	peer.Must(t, h.vidimus(t, h.standalone("a.example.org")...))
+	took := time.Since(start)
+	seed := rand.Uint64()
+	t.Logf("seed %d, a certificate takes %v", seed, took)
+	random := rand.New(rand.NewPCG(seed, 0))
+	for range 20 {
+		h := newHome(t, p)
+		killAfter(t, h.vidimus(t, h.standalone("a.example.org")...), time.Duration(random.Int64N(int64(took))))
+		if _, err := os.Stat(h.config()); err != nil {
+			continue // killed before it did anything
+		}
+		h.noOrphanKeys(t)
+		peer.Must(t, h.vidimus(t, h.standalone("a.example.org")...))
+		if v := h.version(t, "a.example.org"); v != 1 {
+			t.Errorf("version %d", v)
+		}
+	}
+}
+
+// TestDeployHookRunsAfterAKill kills vidimus while its hook runs, and between the
+// two steps before it, which a hook directory in the way makes long.
+func TestDeployHookRunsAfterAKill(t *testing.T) {
+	t.Parallel()
+	h := newHome(t, peer.StartPebble(t, peer.Quick...))
+	started, done, gate := filepath.Join(h.dir, "started"), filepath.Join(h.dir, "done"), filepath.Join(h.dir, "gate")
+	hook := "touch " + started + "; while [ ! -e " + gate + " ]; do sleep 0.01; done; echo \"$RENEWED_LINEAGE\" >> " + done
+	os.WriteFile(gate, nil, 0o644)
+	peer.Must(t, h.vidimus(t, append(h.standalone("a.example.org"), "--deploy-hook", hook)...))
+	os.Remove(gate)
+	os.Remove(started)
+	os.Remove(done)
+
+	cmd := h.vidimus(t, renewAll()...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	peer.Eventually(t, "the hook has begun", func() bool { _, err := os.Stat(started); return err == nil })
+	serial := h.serial(t, "a.example.org")
+	cmd.Process.Kill()
+	cmd.Wait()
+	os.WriteFile(gate, nil, 0o644) // the hook of the dead program may end too
+	peer.Eventually(t, "the orphaned hook has ended", func() bool { _, err := os.Stat(done); return err == nil })
+	os.Remove(done)
+
+	out := peer.Must(t, h.vidimus(t, "renew", "--no-random-sleep-on-renew"))
+	if data, _ := os.ReadFile(done); string(data) != h.config("live/a.example.org")+"\n" {
+		t.Errorf("the hook has not run again (%q):\n%s", data, out)
+	}
+	if h.serial(t, "a.example.org") != serial {
+		t.Error("another certificate was ordered")
+	}
+	os.Remove(done)
+	peer.Must(t, h.vidimus(t, "renew", "--no-random-sleep-on-renew"))
+	if _, err := os.Stat(done); err == nil {
+		t.Error("the hook ran once more, for nothing")
+	}
+}
+
+// TestStoredVersionIsUsedNotOrderedAgain is about a kill after the new version was
+// stored and before the links changed.
+func TestStoredVersionIsUsedNotOrderedAgain(t *testing.T) {
+	t.Parallel()
+	h := newHome(t, peer.StartPebble(t, peer.Quick...))
+	done := filepath.Join(h.dir, "done")
+	peer.Must(t, h.vidimus(t, append(h.standalone("a.example.org"), "--deploy-hook", "echo x >> "+done)...))
+	peer.Must(t, h.vidimus(t, renewAll()...))
+	serial := h.serial(t, "a.example.org")
+	for _, kind := range []string{"cert", "privkey", "chain", "fullchain"} {
+		link := h.config("live/a.example.org", kind+".pem")
+		os.Remove(link)
+		os.Symlink("../../archive/a.example.org/"+kind+"1.pem", link)
+	}
+	os.Remove(done)
+	peer.Must(t, h.vidimus(t, "renew", "--no-random-sleep-on-renew"))
+	if v := h.version(t, "a.example.org"); v != 2 || h.serial(t, "a.example.org") != serial {
+		t.Errorf("version %d is in use", v)
+	}
+	if data, _ := os.ReadFile(done); string(data) != "x\n" {
+		t.Errorf("the deploy hook ran %d times", bytes.Count(data, []byte("x")))
+	}
+}

@@ -1,0 +1,110 @@
+package peer
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// Pebble is Let's Encrypt's test CA, running, with a DNS server that answers
+// 127.0.0.1 for every name.
+type Pebble struct {
+	Directory string // URL
+	CABundle  string // file: who signs the CA's own TLS certificate
+	HTTPPort  int    // where http-01 is validated
+	Log       *Output
+}
+
+// Quick makes Pebble answer without its random waits and rejected nonces, which a
+// test of something else need not sit through.
+var Quick = []string{"PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0"}
+
+// StartPebble starts Pebble with further environment variables, and waits until it
+// is ready.
+func StartPebble(t testing.TB, env ...string) *Pebble {
+	t.Helper()
+	dir := t.TempDir()
+	bin, dnsBin := Build(t, "pebble"), Build(t, "pebble-challtestsrv")
+	port, manage, dns := FreePort(t), FreePort(t), FreePort(t)
+	p := &Pebble{
+		Directory: fmt.Sprintf("https://127.0.0.1:%d/dir", port),
+		CABundle:  filepath.Join(dir, "tls.pem"),
+		HTTPPort:  FreePort(t),
+	}
+	key := filepath.Join(dir, "tls.key")
+	selfSigned(t, p.CABundle, key)
+	config, _ := json.Marshal(map[string]any{"pebble": map[string]any{
+		"listenAddress":           fmt.Sprintf("127.0.0.1:%d", port),
+		"managementListenAddress": fmt.Sprintf("127.0.0.1:%d", manage),
+		"certificate":             p.CABundle, "privateKey": key,
+		"httpPort": p.HTTPPort, "tlsPort": FreePort(t),
+	}})
+	file := filepath.Join(dir, "pebble.json")
+	write(t, file, config)
+
+	Start(t, exec.Command(dnsBin, "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dnsserver", fmt.Sprintf("127.0.0.1:%d", dns),
+		"-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "", "-management", fmt.Sprintf("127.0.0.1:%d", FreePort(t))))
+	cmd := exec.Command(bin, "-config", file, "-dnsserver", fmt.Sprintf("127.0.0.1:%d", dns))
+	cmd.Env = append(os.Environ(), env...)
+	p.Log = Start(t, cmd)
+	Eventually(t, "the DNS server is ready", func() bool {
+		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", dns))
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	defer client.CloseIdleConnections()
+	Eventually(t, "Pebble is ready", func() bool {
+		resp, err := client.Get(p.Directory)
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err == nil
+	})
+	return p
+}
+
+// selfSigned makes a TLS certificate for 127.0.0.1 that is its own root.
+func selfSigned(t testing.TB, certFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	write(t, keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
+}
+
+func write(t testing.TB, path string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
