@@ -65,6 +65,13 @@ type Lineage struct {
 // ErrNone says that there is no lineage of that name.
 var ErrNone = errors.New("no such lineage")
 
+type noneError struct{ name, path string }
+
+func (e *noneError) Is(target error) bool { return target == ErrNone }
+func (e *noneError) Error() string {
+	return fmt.Sprintf("no certificate found with name %s (expected %s): 'certificates' lists those there are", e.name, e.path)
+}
+
 // Names lists the lineages, sorted; they need not be readable.
 func (s Store) Names() ([]string, error) {
 	entries, err := os.ReadDir(filepath.Join(s.Dir, "renewal"))
@@ -93,7 +100,7 @@ func (s Store) Load(name string) (*Lineage, error) {
 	path := s.ConfPath(name)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: no certificate found with name %s (expected %s)", ErrNone, name, path)
+		return nil, &noneError{name, path}
 	}
 	if err != nil {
 		return nil, err

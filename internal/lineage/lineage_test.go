@@ -350,5 +350,8 @@ func TestBrokenConfs(t *testing.T) {
 		if _, err := s.Load(name); err == nil {
 			t.Errorf("%q is taken for a certificate name", name)
 		}
+		if err := s.Delete(name); err == nil {
+			t.Errorf("%q is taken for a certificate name to delete", name)
+		}
 	}
 }

@@ -197,6 +197,9 @@ func (s Store) Recover() error {
 // are removed, what they lead to is not. A conf that cannot be read is removed
 // alone, and the error says so.
 func (s Store) Delete(name string) error {
+	if err := CheckName(name); err != nil {
+		return err
+	}
 	l, err := s.Load(name)
 	if errors.Is(err, ErrNone) {
 		return err
