@@ -45,10 +45,10 @@ type App struct {
 
 // verb is a command.
 type verb struct {
-	name  string
-	usage string
-	short string
-	run   func(context.Context, *session) error
+	name   string
+	usage  string
+	short  string
+	run    func(context.Context, *session) error
 	groups []string // the options that matter for it
 }
 
@@ -194,6 +194,7 @@ func (o *options) validate() error {
 // the locking; it is never nil.
 func (s *session) open(cmd *command) (release func(), err error) {
 	var held []*lock.Dir
+	locked := map[string]bool{}
 	var log *os.File
 	release = func() {
 		for _, l := range held {
@@ -209,10 +210,11 @@ func (s *session) open(cmd *command) (release func(), err error) {
 		if err := os.MkdirAll(d.path, d.mode); err != nil {
 			return release, err
 		}
-		l, err := lock.Acquire(d.path)
-		if errors.Is(err, lock.ErrHeld) && len(held) > 0 && sameDir(o) {
+		if locked[d.path] { // two of them may be one
 			continue
 		}
+		locked[d.path] = true
+		l, err := lock.Acquire(d.path)
 		if err != nil {
 			return release, err
 		}
@@ -229,8 +231,6 @@ func (s *session) open(cmd *command) (release func(), err error) {
 	}
 	return release, nil
 }
-
-func sameDir(o *options) bool { return o.LogsDir == o.ConfigDir || o.ConfigDir == o.WorkDir }
 
 // startLog says what runs, but not with which arguments: some are secrets.
 func (s *session) startLog(w io.Writer, cmd *command) {
@@ -267,7 +267,7 @@ func (s *session) register(ctx context.Context, ca *issuance.CA, accounts *accou
 	a, err := registration.Register(ctx, ca, accounts, registration.Request{
 		Emails: s.opts.emails, WithoutEmail: s.opts.withoutEmail, AgreeTOS: s.opts.agreeTOS, EAB: eab})
 	if err != nil {
-		return a, fmt.Errorf("Unable to register an account with ACME server. %w", err) //lint:ignore ST1005 Certbot's words
+		return a, fmt.Errorf("Unable to register an account with ACME server: %w", err) //lint:ignore ST1005 Certbot's words
 	}
 	fmt.Fprintln(s.out, "Account registered.")
 	return a, nil

@@ -46,21 +46,18 @@ func parse(args []string, getenv func(string) string) (*command, error) {
 		}
 		return cmd, nil
 	}
-	args, err := expand(args, table)
+	args, asked, err := expand(args, table)
 	if err != nil {
 		return nil, err
 	}
-	if i := slices.IndexFunc(args, func(a string) bool { return a == "-h" || a == "--help" }); i >= 0 {
-		cmd.help = true
-		if i+1 < len(args) && isTopic(args[i+1]) {
-			cmd.topic = args[i+1]
+	if asked >= 0 {
+		cmd.show = args[asked] == "--version"
+		cmd.help = !cmd.show
+		if asked+1 < len(args) && isTopic(args[asked+1]) {
+			cmd.topic = args[asked+1]
 		} else if v := firstVerb(args); v != nil {
 			cmd.topic = v.name
 		}
-		return cmd, nil
-	}
-	if slices.Contains(args, "--version") {
-		cmd.show = true
 		return cmd, nil
 	}
 	if cmd.verb, err = cmd.flags(args, table); err != nil {
@@ -145,30 +142,37 @@ func (v *value) Set(text string) error {
 	return nil
 }
 
-// expand completes beginnings of long options, as Certbot accepts them.
-func expand(args []string, table []*option) ([]string, error) {
-	out := slices.Clone(args)
+// expand completes beginnings of long options, as Certbot accepts them. asked is
+// where help or the version is asked for; -1 is nowhere.
+func expand(args []string, table []*option) (out []string, asked int, err error) {
+	out, asked = slices.Clone(args), -1
 	for i := 0; i < len(out); i++ {
 		if out[i] == "--" {
 			break
 		}
 		name, text, hasValue := strings.Cut(strings.TrimPrefix(out[i], "--"), "=")
 		if !strings.HasPrefix(out[i], "--") {
+			if out[i] == "-h" && asked < 0 {
+				asked = i
+			}
 			i += skipShort(out[i], table)
 			continue
 		}
 		full, o, err := complete(name, table)
 		if err != nil {
-			return nil, err
+			return nil, -1, err
 		}
 		out[i] = "--" + full
+		if o == nil && (full == "help" || full == "version") && asked < 0 {
+			asked = i
+		}
 		if hasValue {
 			out[i] += "=" + text
 		} else if o != nil && o.arg != "" {
 			i++ // its value, which may look like an option
 		}
 	}
-	return out, nil
+	return out, asked, nil
 }
 
 // skipShort tells how many arguments behind a short option are its value.

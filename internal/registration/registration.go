@@ -61,9 +61,9 @@ func (r Request) check(ca *issuance.CA) error {
 	case len(r.Emails) == 0 && !r.WithoutEmail:
 		return errors.New("an e-mail address is needed: give --email ADDRESS, or --register-unsafely-without-email")
 	case ca.NeedsEAB() && r.EAB == nil:
-		return errors.New("Server requires external account binding. Please use --eab-kid and --eab-hmac-key, with the values your CA has for you") //lint:ignore ST1005 Certbot's words
+		return errors.New("this server requires external account binding: give --eab-kid and --eab-hmac-key, which your CA has for you")
 	case ca.TermsOfService() != "" && !r.AgreeTOS:
-		return fmt.Errorf("Please read the Terms of Service at %s. You must agree in order to register with the ACME server: run this again with --agree-tos", ca.TermsOfService()) //lint:ignore ST1005 Certbot's words
+		return fmt.Errorf("you must agree to the terms of service at %s in order to register: read them and run this again with --agree-tos", ca.TermsOfService())
 	}
 	return nil
 }
