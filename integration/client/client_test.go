@@ -310,6 +310,41 @@ func TestSameConfAsCertbot(t *testing.T) {
 	}
 }
 
+// TestSameWebrootConfAsCertbot is about what is written as lists and as a section.
+func TestSameWebrootConfAsCertbot(t *testing.T) {
+	t.Parallel()
+	peer.Need(t, "certbot")
+	// Certbot saves the directories of names that had to be proved only, and those
+	// of several names in the order in which the CA asked for them.
+	p := peer.StartPebble(t, append(peer.Quick, "PEBBLE_AUTHZREUSE=0")...)
+	one, two := t.TempDir(), t.TempDir()
+	(&home{pebble: p}).serve(t, one)
+	os.Symlink(filepath.Join(one, ".well-known"), filepath.Join(two, ".well-known"))
+	os.MkdirAll(filepath.Join(one, ".well-known", "acme-challenge"), 0o755)
+	for _, args := range [][]string{
+		{"-w", one, "-d", "a.example.org"},
+		{"-w", one, "-d", "a.example.org", "-w", two, "-d", "b.example.org"},
+	} {
+		var confs [2]string
+		for i, program := range []string{"certbot", "vidimus"} {
+			h := newHome(t, p)
+			make := h.certbot
+			if program == "vidimus" {
+				make = h.vidimus
+			}
+			peer.Must(t, make(t, append([]string{"certonly", "--webroot", "--server", p.Directory, "--agree-tos", "--register-unsafely-without-email"}, args...)...))
+			data, err := os.ReadFile(h.config("renewal/a.example.org.conf"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			confs[i] = dropLine(dropLine(strings.ReplaceAll(string(data), h.dir, "DIR"), "version = "), "account = ")
+		}
+		if confs[0] != confs[1] {
+			t.Errorf("certbot writes\n%s\nvidimus writes\n%s", confs[0], confs[1])
+		}
+	}
+}
+
 func dropLine(text, prefix string) string {
 	var out []string
 	for _, l := range strings.Split(text, "\n") {

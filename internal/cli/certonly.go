@@ -17,19 +17,8 @@ import (
 // certonly obtains a certificate, or renews one for the same names.
 func certonly(ctx context.Context, s *session) error {
 	o := s.opts
-	if o.Authenticator == "" && len(o.WebrootPath) > 0 {
-		return misuse("-w goes with --webroot: add that")
-	}
-	if o.Authenticator == "" {
-		return misuse("choose how to prove control of the names: --standalone, or --webroot -w DIR")
-	}
-	if len(o.Domains) == 0 && o.CertName == "" {
-		return misuse("Please specify --domains, or --cert-name for an existing certificate name.")
-	}
-	if o.CertName != "" {
-		if err := lineage.CheckName(o.CertName); err != nil {
-			return misuse("--cert-name: %w", err)
-		}
+	if err := o.checkCertonly(); err != nil {
+		return err
 	}
 	old, keep, err := s.choose(ctx)
 	if err != nil {
@@ -51,6 +40,26 @@ func certonly(ctx context.Context, s *session) error {
 		s.report(l)
 	}
 	return err
+}
+
+func (o *options) checkCertonly() error {
+	if o.Authenticator == "" && len(o.WebrootPath) > 0 {
+		return misuse("-w goes with --webroot: add that")
+	}
+	if o.Authenticator == "" {
+		// It binds a port only if the CA wants a proof, which one that knows its
+		// subscribers may not; and Certbot renews nothing that names no authenticator.
+		o.Authenticator = "standalone"
+	}
+	if len(o.Domains) == 0 && o.CertName == "" {
+		return misuse("Please specify --domains, or --cert-name for an existing certificate name.")
+	}
+	if o.CertName != "" {
+		if err := lineage.CheckName(o.CertName); err != nil {
+			return misuse("--cert-name: %w", err)
+		}
+	}
+	return nil
 }
 
 // choose finds the lineage that this certificate is to renew, if any, by Certbot's

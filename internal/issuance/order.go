@@ -85,14 +85,18 @@ func (ca *CA) newOrder(ctx context.Context, a Account, r Request) (acme.Order, e
 	return got, nil
 }
 
-// mayBeOfReplaces tells whether an order may do better without "replaces":
-// RFC 9773 §5 names 409 alreadyReplaced, and CAs also answer with 400, 403 or 404.
+// mayBeOfReplaces tells whether an order may do better without "replaces". RFC 9773
+// §5 names 409 alreadyReplaced, but CAs also answer that they do not know the old
+// certificate, in many ways, and some by breaking down. What says that the order
+// itself is refused is left as it is.
 func mayBeOfReplaces(p acme.Problem) bool {
 	switch p.Type {
-	case acme.ProblemTypeAlreadyReplaced, acme.ProblemTypeMalformed, acme.ProblemTypeUnauthorized:
-		return true
+	case acme.ProblemTypeRateLimited, acme.ProblemTypeRejectedIdentifier, acme.ProblemTypeUnsupportedIdentifier,
+		acme.ProblemTypeAccountDoesNotExist, acme.ProblemTypeExternalAccountRequired, acme.ProblemTypeUserActionRequired,
+		acme.ProblemTypeBadNonce, acme.ProblemTypeBadSignatureAlgorithm, acme.ProblemTypeCAA, acme.ProblemTypeDNS:
+		return false
 	}
-	return p.Status == 409 || p.Status == 404
+	return true
 }
 
 // authorize proves control of the names that the CA has no proof of yet.

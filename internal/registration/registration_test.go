@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"vidimus/internal/account"
@@ -18,10 +19,13 @@ import (
 // server is as much of a CA as registration needs.
 type server struct {
 	*httptest.Server
+
+	mu        sync.Mutex      // guards what follows
 	accounts  map[string]bool // by JWK
 	bindings  int             // EAB credentials that were used
-	dropFirst bool            // the connection breaks before the first answer
-	refuse    string          // a problem type for all registrations
+	dropFirst bool            // the connection breaks before the first answer, and stays broken
+	broken    bool
+	refuse    string // a problem type for all registrations
 }
 
 func newServer(t *testing.T) *server {
@@ -33,7 +37,14 @@ func newServer(t *testing.T) *server {
 	})
 	mux.HandleFunc("/nonce", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Replay-Nonce", "n") })
 	mux.HandleFunc("/account", s.account)
-	s.Server = httptest.NewServer(mux)
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.broken {
+			panic(http.ErrAbortHandler)
+		}
+		mux.ServeHTTP(w, r)
+	}))
 	t.Cleanup(s.Close)
 	return s
 }
@@ -75,8 +86,7 @@ func (s *server) account(w http.ResponseWriter, r *http.Request) {
 		s.bindings++
 	}
 	if s.dropFirst {
-		s.dropFirst = false
-		s.Config.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+		s.dropFirst, s.broken = false, true
 		panic(http.ErrAbortHandler)
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -100,15 +110,16 @@ func (s *server) register(t *testing.T, dir string) (account.Account, error) {
 
 func TestLostAnswerDoesNotCostTheCredentials(t *testing.T) {
 	s, dir := newServer(t), t.TempDir()
-	handler := s.Config.Handler
 	s.dropFirst = true
 	if _, err := s.register(t, dir); err == nil {
 		t.Fatal("no error from a connection that broke")
 	}
+	s.mu.Lock()
 	if s.bindings != 1 {
 		t.Fatalf("%d registrations at the CA", s.bindings)
 	}
-	s.Config.Handler = handler
+	s.broken = false
+	s.mu.Unlock()
 	a, err := s.register(t, dir)
 	if err != nil || a.URL != s.URL+"/acct/1" {
 		t.Fatalf("the second attempt: %+v, %v", a, err)

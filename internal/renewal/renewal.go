@@ -173,6 +173,9 @@ func (r *Renewer) load(name string) (*candidate, error) {
 	if err := c.set.Restore(l.Params()); err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Base(r.Store.ConfPath(name)), err)
 	}
+	for _, key := range c.set.Unsupported() {
+		fmt.Fprintf(r.Err, "%s has %s, which has no effect here.\n", r.Store.ConfPath(name), key)
+	}
 	return c, c.readCertificate()
 }
 

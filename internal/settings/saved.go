@@ -115,6 +115,21 @@ func restore(into any, params *configobj.Section, name string) error {
 	return nil
 }
 
+// Unsupported lists the settings that a lineage has from Certbot and that are kept
+// for it, but not followed.
+func (s *Settings) Unsupported() []string {
+	var names []string
+	for _, o := range []struct {
+		name string
+		on   bool
+	}{{"must_staple", s.MustStaple}, {"preferred_chain", s.PreferredChain != ""}, {"installer", s.Installer != ""}, {"allow_subset_of_names", s.AllowSubset}} {
+		if o.on {
+			names = append(names, o.name)
+		}
+	}
+	return names
+}
+
 // Save writes the settings that Certbot would save: those that were chosen or
 // differ from their default, and always the server and the key type. With prune,
 // known settings that this run does not have are removed, as for a lineage that
