@@ -120,7 +120,7 @@ func (o *options) certOptions() []*option {
 		{"domains domain", "d", "DOMAIN", "domains", certs, "a name to be certified; several with commas, or with several -d. The first one names the certificate", o.addDomains},
 		{"cert-name", "", "CERTNAME", "certname", certs, "the name of the certificate, under which it is found on this machine", store(&o.CertName)},
 		{"force-renewal renew-by-default", "", "", "renew_by_default", certs, "renew even what is not due; implies --expand", flag(&o.ForceRenewal, true)},
-		{"keep-until-expiring keep reinstall", "", "", "reinstall", certs, "keep a certificate for the same names until it is due", flag(&o.Keep, true)},
+		{"keep-until-expiring keep reinstall", "", "", "reinstall", certs, "keep a certificate for the same names until it is due (the default)", ignore},
 		{"expand", "", "", "expand", certs, "replace a certificate whose names are some of those asked for", flag(&o.Expand, true)},
 		{"no-autorenew", "", "", "autorenew", certs, "do not renew this certificate with 'renew'", flag(&o.Autorenew, false)},
 		{"issuance-timeout", "", "SECONDS", "issuance_timeout", certs, "how long to wait for the CA to issue (90)", o.setTimeout},

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -81,10 +82,7 @@ func remove(_ context.Context, s *session) error {
 	if name == "" {
 		return misuse("say which certificate to delete: --cert-name CERTNAME ('certificates' lists them)")
 	}
-	if err := s.deleteLineage(name); err != nil {
-		return err
-	}
-	return nil
+	return s.deleteLineage(name)
 }
 
 func (s *session) deleteLineage(name string) error {
@@ -113,35 +111,13 @@ func revoke(ctx context.Context, s *session) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	ca, err := s.obtainer.Connections.CA(ctx, o.Server)
+	if o.keyPath != "" {
+		err = s.revokeByKey(ctx, chain[0])
+	} else {
+		err = s.revokeByAccount(ctx, chain[0], l)
+	}
 	if err != nil {
 		return err
-	}
-	if o.keyPath != "" {
-		data, err := os.ReadFile(o.keyPath)
-		if err != nil {
-			return err
-		}
-		key, err := certificate.ParseKey(data)
-		if err != nil {
-			return fmt.Errorf("%s: %w", o.keyPath, err)
-		}
-		if !certificate.KeyMatches(chain[0], key) {
-			return fmt.Errorf("%s is not the private key of %s", o.keyPath, path)
-		}
-		err = ca.Revoke(ctx, issuance.Account{Key: key}, chain[0], key, o.reason)
-		if err != nil {
-			return err
-		}
-	} else {
-		s.obtainer.Connections.Register = nil // a new account could not revoke anything
-		a, err := s.obtainer.Connections.Account(ctx, o.Server, s.accountOf(l))
-		if err != nil {
-			return err
-		}
-		if err := ca.Revoke(ctx, issuance.Account{Key: a.Key, URL: a.URL}, chain[0], nil, o.reason); err != nil {
-			return err
-		}
 	}
 	if l != nil && (o.deleteAfterRevoke == nil || *o.deleteAfterRevoke) {
 		if err := s.deleteRevoked(l); err != nil {
@@ -150,6 +126,41 @@ func revoke(ctx context.Context, s *session) error {
 	}
 	fmt.Fprintf(s.out, "Congratulations! You have successfully revoked the certificate that was located at %s.\n", path)
 	return nil
+}
+
+// revokeByKey revokes with the certificate's own key (RFC 8555 §7.6).
+func (s *session) revokeByKey(ctx context.Context, cert *x509.Certificate) error {
+	file := s.opts.keyPath
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	key, err := certificate.ParseKey(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	if !certificate.KeyMatches(cert, key) {
+		return fmt.Errorf("%s is not the private key of the certificate", file)
+	}
+	ca, err := s.obtainer.Connections.CA(ctx, s.opts.Server)
+	if err != nil {
+		return err
+	}
+	return ca.Revoke(ctx, issuance.Account{Key: key}, cert, key, s.opts.reason)
+}
+
+// revokeByAccount revokes with the account, that of the lineage if it has one.
+func (s *session) revokeByAccount(ctx context.Context, cert *x509.Certificate, l *lineage.Lineage) error {
+	s.obtainer.Connections.Register = nil // a new account could not revoke anything
+	a, err := s.obtainer.Connections.Account(ctx, s.opts.Server, s.accountOf(l))
+	if err != nil {
+		return err
+	}
+	ca, err := s.obtainer.Connections.CA(ctx, s.opts.Server)
+	if err != nil {
+		return err
+	}
+	return ca.Revoke(ctx, issuance.Account{Key: a.Key, URL: a.URL}, cert, nil, s.opts.reason)
 }
 
 // toRevoke finds the certificate, and its lineage if it has one, whose server is

@@ -243,6 +243,3 @@ func (ca *CA) RenewalInfo(ctx context.Context, id string) (Window, error) {
 	w.AskAgain, _ = ca.transport.takeRetryAfter(at)
 	return w, nil
 }
-
-// HasRenewalInfo tells whether the CA has renewal information at all.
-func (ca *CA) HasRenewalInfo() bool { return ca.renewalInfo != "" }

@@ -155,8 +155,12 @@ func TestDeployKeepsWhatAnAdminPutThere(t *testing.T) {
 	if p, ok := l.Pending(); !ok || p != 2 {
 		t.Errorf("Pending: %d %v", p, ok)
 	}
+	old, _ := os.Stat(live)
 	if err := l.Deploy(2); err != nil {
 		t.Fatal(err)
+	}
+	if now, _ := os.Stat(live); os.SameFile(old, now) {
+		t.Error("the links were changed one by one")
 	}
 	inUse(t, load(t, s), 2)
 	want := []string{
@@ -231,9 +235,6 @@ func TestVersionThatWasCutShortIsPassedOver(t *testing.T) {
 	}
 	if v, _, err := l.Newest(); err != nil || v != 1 {
 		t.Error(v, err)
-	}
-	if bad, err := l.Incomplete(); err != nil || !slices.Equal(bad, []int{2}) {
-		t.Error(bad, err)
 	}
 	if v, err := l.Add(issue(t, "a.example.org")); err != nil || v != 3 {
 		t.Error(v, err)

@@ -189,13 +189,3 @@ func (l *Lineage) addKey(version int, key []byte, complete []int) error {
 	}
 	return durable.CreateFileLike(path, key, mode, info)
 }
-
-// Incomplete lists the versions above the one in use that lack files, as a kill
-// leaves them. They do no harm, and are not used.
-func (l *Lineage) Incomplete() ([]int, error) {
-	all, complete, err := l.versions()
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(all, func(v int) bool { return slices.Contains(complete, v) }), nil
-}

@@ -60,7 +60,6 @@ type Settings struct {
 	CertName       string
 	DirectoryHooks bool
 	ForceRenewal   bool
-	Keep           bool
 	Expand         bool
 	NewKey         bool
 	NoVerifySSL    bool
