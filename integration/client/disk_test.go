@@ -84,6 +84,29 @@ func TestBrokenConfDoesNotKeepTheOthers(t *testing.T) {
 	}
 }
 
+// TestForeignAuthenticatorFailsBeforeAnyHook has a lineage of a Certbot plugin that
+// is not known here.
+func TestForeignAuthenticatorFailsBeforeAnyHook(t *testing.T) {
+	t.Parallel()
+	h := newHome(t, peer.StartPebble(t, peer.Quick...))
+	peer.Must(t, h.vidimus(t, h.standalone("a.example.org")...))
+	conf := h.config("renewal/a.example.org.conf")
+	data, err := os.ReadFile(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.WriteFile(conf, bytes.Replace(data, []byte("authenticator = standalone"), []byte("authenticator = nginx"), 1), 0o644)
+	touched := filepath.Join(h.dir, "touched")
+	out, status := peer.Run(t, h.vidimus(t, renewAll("--pre-hook", "touch "+touched)...))
+	if status != 1 || !strings.Contains(out, `the authenticator "nginx" is not known here`) {
+		t.Errorf("exit status %d\n%s", status, out)
+	}
+	if _, err := os.Stat(touched); err == nil {
+		t.Error("a pre-hook stopped a service for nothing")
+	}
+	h.version(t, "a.example.org")
+}
+
 // TestPortInUse is a standalone authenticator beside a web server.
 func TestPortInUse(t *testing.T) {
 	t.Parallel()

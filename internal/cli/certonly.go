@@ -198,12 +198,9 @@ func (s *session) matchKeyType(l *lineage.Lineage) error {
 // there is no new certificate.
 func (s *session) obtain(ctx context.Context, old *lineage.Lineage) (*lineage.Lineage, error) {
 	o := s.opts
-	// An account is made before the hooks stop any service.
-	acc, err := s.obtainer.Connections.Account(ctx, o.Server, o.Account)
-	if err != nil {
+	if err := s.obtainer.Ready(ctx, o.Settings); err != nil {
 		return nil, err
 	}
-	o.Account = acc.ID
 	cmds := hook.Commands{Pre: o.PreHook, Post: o.PostHook, Deploy: o.DeployHook}
 	if old != nil {
 		cmds.Deploy = o.RenewHook

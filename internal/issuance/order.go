@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mholt/acmez/v3/acme"
@@ -150,7 +151,12 @@ func choose(authz acme.Authorization, r Request) (acme.Challenge, error) {
 	if authz.Wildcard {
 		name = "*." + name
 	}
-	return acme.Challenge{}, fmt.Errorf("the CA offers no challenge for %s that the chosen authenticator can answer (it can answer %v)", name, r.Authenticator.Types())
+	var offered []string
+	for _, c := range authz.Challenges {
+		offered = append(offered, c.Type)
+	}
+	return acme.Challenge{}, fmt.Errorf("the CA wants %s for %s, which the chosen authenticator cannot answer (it answers %s)",
+		strings.Join(offered, " or "), name, strings.Join(types, ", "))
 }
 
 func toPresent(challenges []acme.Challenge) []authenticator.Challenge {

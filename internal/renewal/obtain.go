@@ -46,6 +46,20 @@ func authenticators(set *settings.Settings) (authenticator.Authenticator, error)
 	return nil, fmt.Errorf("the authenticator %q is not known here: use standalone or webroot", set.Authenticator)
 }
 
+// Ready checks what an order needs: the authenticator, the CA and the account, which
+// it notes in the settings. Call it before hooks stop anything.
+func (o *Obtainer) Ready(ctx context.Context, set *settings.Settings) error {
+	if _, err := authenticators(set); err != nil {
+		return err
+	}
+	if _, err := o.Connections.CA(ctx, set.Server); err != nil {
+		return err
+	}
+	acc, err := o.Connections.Account(ctx, set.Server, set.Account)
+	set.Account = acc.ID
+	return err
+}
+
 // Order gets a certificate for ids; old is the lineage that it renews, nil for
 // none. Nothing is stored.
 func (o *Obtainer) Order(ctx context.Context, set *settings.Settings, ids []identifier.Identifier, old *lineage.Lineage) (lineage.Material, error) {
@@ -65,7 +79,6 @@ func (o *Obtainer) Order(ctx context.Context, set *settings.Settings, ids []iden
 	if err != nil {
 		return lineage.Material{}, err
 	}
-	set.Account = acc.ID
 	start := time.Now()
 	got, err := ca.Obtain(ctx, issuance.Account{Key: acc.Key, URL: acc.URL}, issuance.Request{
 		Identifiers: ids, Key: key, Replaces: replaces(old, set.Server), Authenticator: auth,

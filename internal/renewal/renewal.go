@@ -261,6 +261,9 @@ func (o *Obtainer) Due(ctx context.Context, l *lineage.Lineage) bool {
 // later step failed.
 func (r *Renewer) renew(ctx context.Context, c *candidate) (done bool, err error) {
 	r.delay(ctx)
+	if err := r.Ready(ctx, c.set); err != nil {
+		return false, err
+	}
 	cmds := r.commands(c)
 	r.Hooks.Pre(ctx, cmds)
 	defer r.Hooks.SavePost(cmds)
