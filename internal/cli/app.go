@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"vidimus/internal/account"
@@ -145,11 +144,11 @@ func (a *App) execute(ctx context.Context, cmd *command) error {
 	release, err := s.open(cmd)
 	defer release()
 	if err != nil {
-		return explainDisk(err)
+		return renewal.Remedy(err)
 	}
 	s.connect()
 	if err := s.obtainer.Store.Recover(); err != nil {
-		return explainDisk(err)
+		return renewal.Remedy(err)
 	}
 	err = cmd.verb.run(ctx, s)
 	s.log.Info("ended", "verb", cmd.verb.name, "requests", s.obtainer.Connections.Requests(), "error", err)
@@ -160,20 +159,9 @@ func (a *App) execute(ctx context.Context, cmd *command) error {
 	if err == nil || errors.As(err, &usage) {
 		return err
 	}
-	err = errors.New(renewal.Sentence(explainDisk(err), s.out))
+	err = errors.New(renewal.Sentence(err, s.out))
 	if !o.Quiet {
 		err = fmt.Errorf("%w\nSee the log file %s for details.", err, logfile.Path(o.LogsDir)) //lint:ignore ST1005 a text for the terminal
-	}
-	return err
-}
-
-// explainDisk adds the remedy to errors of the machine.
-func explainDisk(err error) error {
-	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return fmt.Errorf("%w; nothing that was in use has changed: make room and run this again", err)
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%w; run this as root, or set --config-dir, --work-dir and --logs-dir to directories you can write to", err)
 	}
 	return err
 }

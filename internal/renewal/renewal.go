@@ -147,17 +147,6 @@ func (r *Renewer) one(ctx context.Context, name string) Result {
 	return res
 }
 
-// Sentence words an error for a person. What the CA said about each name that it
-// could not validate goes to out, as a block.
-func Sentence(err error, out io.Writer) string {
-	var ae *issuanceFailure
-	if errors.As(err, &ae) {
-		reportFailures(ae, out)
-		return "Some challenges have failed."
-	}
-	return err.Error()
-}
-
 // load reads a lineage and what it is renewed with, and mends its links.
 func (r *Renewer) load(name string) (*candidate, error) {
 	l, err := r.Store.Load(name)

@@ -2,16 +2,17 @@ package renewal
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
+	"syscall"
 	"time"
 
 	"vidimus/internal/hook"
 	"vidimus/internal/issuance"
 )
-
-type issuanceFailure = issuance.AuthorizationError
 
 // reportFailures lists, as Certbot does, what the CA found for each name.
 func reportFailures(e *issuance.AuthorizationError, out io.Writer) {
@@ -25,6 +26,30 @@ func reportFailures(e *issuance.AuthorizationError, out io.Writer) {
 		fmt.Fprintf(out, "\nHint: %s\n", e.Hint)
 	}
 	fmt.Fprintln(out)
+}
+
+// Sentence words an error for a person. What the CA said about each name that it
+// could not validate goes to out, as a block.
+func Sentence(err error, out io.Writer) string {
+	var ae *issuance.AuthorizationError
+	if errors.As(err, &ae) {
+		reportFailures(ae, out)
+		return "Some challenges have failed."
+	}
+	return Remedy(err).Error()
+}
+
+// Remedy adds to an error of the machine what to do about it.
+func Remedy(err error) error {
+	var remote *issuance.Error
+	switch {
+	case errors.As(err, &remote):
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%w; nothing that was in use has changed: make room and run this again", err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w; run this as root, or set --config-dir, --work-dir and --logs-dir to directories you can write to", err)
+	}
+	return err
 }
 
 // Report prints what became of all lineages as Certbot does, and returns an error
