@@ -1,0 +1,49 @@
+# make build | demo | test | lint | bench | fuzz | clean. Each works on a fresh Debian
+# with Go, make and git; test and demo say what else they install.
+
+GO ?= go
+TOOL = $(GO) tool -modfile=tools.mod
+
+.PHONY: all build demo test lint unit peers deps bench fuzz clean
+
+all: build
+
+build:
+	$(GO) build -trimpath -o bin/vidimus ./cmd/vidimus
+	$(GO) build -trimpath -o bin/vidimusd ./cmd/vidimusd
+
+# The main job from nothing, on loopback, with real processes.
+demo: build
+	@demo/run
+
+# Everything: what the tests need from Debian, lint, unit tests, and the tests against
+# real clients and servers.
+test: deps lint unit peers
+
+deps:
+	@scripts/install-test-packages
+
+lint:
+	@echo "== gofmt, go vet, staticcheck"
+	@files=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$files" ]; then echo "run gofmt -w on:" $$files; exit 1; fi
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+
+unit:
+	@echo "== unit tests"
+	$(GO) test -race ./cmd/... ./internal/...
+
+peers:
+	@echo "== tests against real programs"
+	VIDIMUS_PEERS=required $(GO) test -p 1 -timeout 12m ./integration/...
+
+bench: build
+	$(GO) run ./integration/bench -vidimus bin/vidimus -vidimusd bin/vidimusd
+
+# Each fuzz test for FUZZTIME.
+FUZZTIME ?= 10s
+fuzz:
+	scripts/fuzz $(FUZZTIME)
+
+clean:
+	rm -rf bin
