@@ -1,0 +1,136 @@
+// Command bench measures the programs of this tree on this machine, in this run:
+// certificates per second and server CPU for vidimusd under load, and one issuance
+// by vidimus beside one by Debian's certbot. It runs real processes on loopback, with
+// full durability, and asserts nothing: it prints tables.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"syscall"
+	"time"
+)
+
+type options struct {
+	vidimus, vidimusd string // paths of the programs
+	dir               string // where the temporary folder goes
+	n                 int    // certificates in each row of the load table
+	runs              int    // of each client
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.vidimus, "vidimus", "bin/vidimus", "the client to measure")
+	flag.StringVar(&o.vidimusd, "vidimusd", "bin/vidimusd", "the server to measure")
+	flag.StringVar(&o.dir, "dir", os.TempDir(), "`folder` for the temporary files, so also the disk to measure with")
+	flag.IntVar(&o.n, "n", 500, "certificates for each row of the load table")
+	flag.IntVar(&o.runs, "runs", 7, "runs of each client")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := o.run(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// run does all of it in a temporary folder; whatever happens, folder and processes
+// are gone when it returns.
+func (o *options) run(ctx context.Context) (err error) {
+	if flag.NArg() > 0 || o.n < 32 || o.runs < 1 {
+		return fmt.Errorf("give no arguments, -n of at least 32, and -runs of at least 1")
+	}
+	for _, path := range []*string{&o.vidimus, &o.vidimusd} {
+		if *path, err = filepath.Abs(*path); err != nil {
+			return err
+		}
+	}
+	dir, err := os.MkdirTemp(o.dir, "vidimus-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() {
+		if ctx.Err() != nil { // not the failure that it caused somewhere
+			err = fmt.Errorf("interrupted")
+		}
+		cancel()
+	}()
+	if err := describeMachine(dir); err != nil {
+		return err
+	}
+	web, err := listenForChallenges()
+	if err != nil {
+		return err
+	}
+	defer web.Close()
+	s, err := startServer(ctx, o.vidimusd, filepath.Join(dir, "vidimusd"), web.port)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	if err := measureLoad(ctx, s, web, o.n); err != nil {
+		return err
+	}
+	web.Close() // the clients' own web servers listen there next
+	return compareClients(ctx, s, o, filepath.Join(dir, "clients"))
+}
+
+// describeMachine prints what the figures depend on.
+func describeMachine(dir string) error {
+	sync, err := syncTime(dir)
+	if err != nil {
+		return fmt.Errorf("measuring the disk: %w", err)
+	}
+	fmt.Printf("machine: %d cores, %s %s/%s; appending 4 KiB and fsync in %s: %s (median of 50)\n",
+		runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH, filepath.Dir(dir), ms(sync))
+	return nil
+}
+
+// syncTime is how long the disk takes to make a small write durable, which is what
+// each step of an issuance waits for.
+func syncTime(dir string) (time.Duration, error) {
+	f, err := os.CreateTemp(dir, "fsync-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	took := make([]time.Duration, 50)
+	for i := range took {
+		start := time.Now()
+		if _, err := f.Write(make([]byte, 4096)); err != nil {
+			return 0, err
+		}
+		if err := f.Sync(); err != nil {
+			return 0, err
+		}
+		took[i] = time.Since(start)
+	}
+	return quantile(took, 0.5), nil
+}
+
+// quantile sorts the values and takes the one below which a share q of them lies.
+func quantile[T int64 | time.Duration](values []T, q float64) T {
+	slices.Sort(values)
+	return values[min(int(q*float64(len(values))), len(values)-1)]
+}
+
+func ms(d time.Duration) string {
+	switch v := d.Seconds() * 1000; {
+	case v >= 100:
+		return fmt.Sprintf("%.0f ms", v)
+	case v >= 10:
+		return fmt.Sprintf("%.1f ms", v)
+	default:
+		return fmt.Sprintf("%.2f ms", v)
+	}
+}
