@@ -22,13 +22,13 @@ import (
 // so that the load takes little of the CPU that it shares with the server: one
 // connection that is kept, the nonce of the last answer, ES256 from crypto/ecdsa.
 type account struct {
-	http               *http.Client
-	key                *ecdsa.PrivateKey
-	jwk, thumbprint    string
-	url                string // "kid"
-	newOrder, newNonce string
-	nonce              string
-	web                *challenges
+	http            *http.Client
+	key             *ecdsa.PrivateKey
+	jwk, thumbprint string
+	url             string // "kid"
+	newOrder        string
+	nonce           string
+	web             *challenges
 }
 
 func b64(data []byte) string { return base64.RawURLEncoding.EncodeToString(data) }

@@ -31,7 +31,7 @@ func compareClients(ctx context.Context, s *server, o *options, dir string) erro
 	if err != nil {
 		fmt.Println("certbot is not installed (apt-get install certbot), so vidimus stands alone")
 	}
-	fmt.Println("\n  run                          program        wall        CPU   peak memory")
+	fmt.Println("\n  run                          program         wall        CPU   peak memory")
 	if err := compare(ctx, programs, o.runs, "--version", func(*program, int) []string { return []string{"--version"} }); err != nil {
 		return err
 	}
@@ -102,8 +102,13 @@ func compare(ctx context.Context, programs []*program, runs int, what string, ar
 		for _, u := range measured[j] {
 			wall, cpu, memory = append(wall, u.wall), append(cpu, u.cpu), append(memory, u.memory)
 		}
-		fmt.Printf("  %-28s %-9s %9s  %9s  %8.1f MiB\n", what, p.name, ms(quantile(wall, 0.5)), ms(quantile(cpu, 0.5)),
-			float64(quantile(memory, 0.5))/(1<<20))
+		peak := mib(quantile(memory, 0.5))
+		// Linux counts what the parent had when it forked as the child's (getrusage(2),
+		// where ru_maxrss outlives execve).
+		if quantile(memory, 0.5) <= peakMemory(os.Getpid()) {
+			peak = "≤ " + peak
+		}
+		fmt.Printf("  %-28s %-9s %10s %10s %13s\n", what, p.name, ms(quantile(wall, 0.5)), ms(quantile(cpu, 0.5)), peak)
 	}
 	return nil
 }

@@ -6,10 +6,8 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"path"
@@ -25,37 +23,27 @@ var concurrency = []int{1, 8, 32}
 // challenges is a web server that answers http-01 for all accounts. Nil stands for
 // names that need no challenge.
 type challenges struct {
-	port    int
 	answers sync.Map // token to key authorization
 	asked   atomic.Int64
 	http.Server
 }
 
-// listenForChallenges takes a port below those that the system gives out by itself,
-// so that it stays free for the clients that listen there later.
-func listenForChallenges() (*challenges, error) {
-	for range 1000 {
-		n, err := rand.Int(rand.Reader, big.NewInt(12000))
-		if err != nil {
-			return nil, err
+func listenForChallenges(port int) (*challenges, error) {
+	w := new(challenges)
+	w.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.asked.Add(1)
+		if answer, ok := w.answers.Load(path.Base(r.URL.Path)); ok {
+			io.WriteString(rw, answer.(string))
+			return
 		}
-		w := &challenges{port: 20000 + int(n.Int64())}
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", w.port))
-		if err != nil {
-			continue
-		}
-		w.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-			w.asked.Add(1)
-			if answer, ok := w.answers.Load(path.Base(r.URL.Path)); ok {
-				io.WriteString(rw, answer.(string))
-				return
-			}
-			http.NotFound(rw, r)
-		})
-		go w.Serve(l)
-		return w, nil
+		http.NotFound(rw, r)
+	})
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return nil, err
 	}
-	return nil, errors.New("no free port on 127.0.0.1")
+	go w.Serve(l)
+	return w, nil
 }
 
 // wanted is the status that a new order must have, lest another thing is measured
@@ -94,7 +82,7 @@ func measureLoad(ctx context.Context, s *server, web *challenges, n int) error {
 	if least := int64(len(concurrency) * n); web.asked.Load() < least {
 		return fmt.Errorf("vidimusd asked for %d challenges, but should have for %d", web.asked.Load(), least)
 	}
-	fmt.Printf("\n  vidimusd's peak memory: %s\n", s.peakMemory())
+	fmt.Printf("\n  vidimusd's peak memory: %s\n", mib(peakMemory(s.cmd.Process.Pid)))
 	return nil
 }
 

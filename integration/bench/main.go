@@ -67,21 +67,25 @@ func (o *options) run(ctx context.Context) (err error) {
 	if err := describeMachine(dir); err != nil {
 		return err
 	}
-	web, err := listenForChallenges()
+	port, err := freePort()
 	if err != nil {
 		return err
 	}
-	defer web.Close()
-	s, err := startServer(ctx, o.vidimusd, filepath.Join(dir, "vidimusd"), web.port)
+	s, err := startServer(ctx, o.vidimusd, filepath.Join(dir, "vidimusd"), port)
 	if err != nil {
 		return err
 	}
 	defer s.stop()
-	if err := measureLoad(ctx, s, web, o.n); err != nil {
+	// The clients come first, while this process is small: see compare.
+	if err := compareClients(ctx, s, o, filepath.Join(dir, "clients")); err != nil {
 		return err
 	}
-	web.Close() // the clients' own web servers listen there next
-	return compareClients(ctx, s, o, filepath.Join(dir, "clients"))
+	web, err := listenForChallenges(s.httpPort)
+	if err != nil {
+		return err
+	}
+	defer web.Close()
+	return measureLoad(ctx, s, web, o.n)
 }
 
 // describeMachine prints what the figures depend on.

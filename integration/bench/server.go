@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,6 +29,19 @@ type server struct {
 	cmd      *exec.Cmd
 	ended    chan struct{} // closed after the process, and the log with it
 	log      bytes.Buffer
+}
+
+// freePort finds a port below those that the system gives out by itself, so that it
+// stays free while one program after another listens there.
+func freePort() (int, error) {
+	for range 1000 {
+		port := 20000 + rand.IntN(12000)
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			l.Close()
+			return port, nil
+		}
+	}
+	return 0, errors.New("no free port on 127.0.0.1")
 }
 
 // startServer starts vidimusd in a new folder and waits until it is ready.
@@ -94,13 +110,17 @@ func (s *server) cpu() (time.Duration, error) {
 	return sum, nil
 }
 
-// peakMemory is the most memory the server has had resident, as /proc words it.
-func (s *server) peakMemory() string {
-	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+// peakMemory is the most memory that a process has had resident, in bytes, or 0 when
+// /proc does not tell.
+func peakMemory(pid int) int64 {
+	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	_, after, _ := strings.Cut(string(data), "VmHWM:")
-	line, _, _ := strings.Cut(after, "\n")
-	return strings.TrimSpace(line)
+	var kib int64
+	fmt.Sscanf(after, "%d kB", &kib)
+	return kib << 10
 }
+
+func mib(bytes int64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }
 
 // credentials are the EAB credentials of an ACME-ID.
 type credentials struct {
