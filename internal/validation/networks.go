@@ -28,7 +28,7 @@ func prefixes(list ...string) []netip.Prefix {
 // Allow tells whether a connection to the address may be made.
 func (n Networks) Allow(a netip.Addr) bool {
 	a = a.Unmap()
-	if a.Zone() != "" {
+	if !a.IsValid() || a.Zone() != "" {
 		return false
 	}
 	for _, p := range n {

@@ -1,6 +1,7 @@
 package validation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,7 +71,7 @@ func (r *Recursive) LookupAddrs(ctx context.Context, name string) ([]netip.Addr,
 	if len(addrs) > 0 {
 		return addrs, nil
 	}
-	return nil, errors.Join(r4.err, r6.err)
+	return nil, cmp.Or(r4.err, r6.err) // both would say the same, in two lines
 }
 
 // LookupTXT asks for TXT.

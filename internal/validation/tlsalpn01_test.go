@@ -1,0 +1,120 @@
+package validation
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"math/big"
+	"net"
+	"testing"
+	"time"
+
+	"vidimus/internal/acme"
+)
+
+// acmeIdentifier is the extension of RFC 8737 §3.
+func acmeIdentifier(critical bool, keyAuthorization string) []pkix.Extension {
+	sum := sha256.Sum256([]byte(keyAuthorization))
+	value, err := asn1.Marshal(sum[:])
+	if err != nil {
+		panic(err)
+	}
+	return []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 31}, Critical: critical, Value: value}}
+}
+
+// serveTLS answers handshakes with a self-signed certificate made of tmpl.
+func serveTLS(t *testing.T, tmpl x509.Certificate, protocols ...string) net.Listener {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl.SerialNumber, tmpl.NotAfter = big.NewInt(1), time.Now().Add(time.Hour)
+	der, err := x509.CreateCertificate(rand.Reader, &tmpl, &tmpl, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{NextProtos: protocols,
+		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conn.(*tls.Conn).Handshake()
+			conn.Close()
+		}
+	}()
+	return l
+}
+
+func TestTLSALPN01(t *testing.T) {
+	good := x509.Certificate{DNSNames: []string{site.Value}, ExtraExtensions: acmeIdentifier(true, keyAuthorization)}
+	with := func(change func(*x509.Certificate)) x509.Certificate {
+		c := good
+		change(&c)
+		return c
+	}
+	alpn := []string{"acme-tls/1"}
+	tests := []struct {
+		name      string
+		cert      x509.Certificate
+		protocols []string
+		problem   acme.ProblemType
+		says      string
+	}{
+		{"right", good, alpn, "", ""},
+		{"right, among protocols", good, []string{"h2", "acme-tls/1", "http/1.1"}, "", ""},
+		{"no ALPN", good, nil, acme.Unauthorized, "does not speak"},
+		{"other protocols", good, []string{"h2", "http/1.1"}, acme.TLS, "handshake"},
+		{"another name", with(func(c *x509.Certificate) { c.DNSNames = []string{"other.example.org"} }), alpn, acme.Unauthorized, "www.example.org alone"},
+		{"a name besides", with(func(c *x509.Certificate) { c.DNSNames = []string{site.Value, "other.example.org"} }), alpn, acme.Unauthorized, "alone"},
+		{"an address besides", with(func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(192, 0, 2, 7)} }), alpn, acme.Unauthorized, "alone"},
+		{"a wildcard", with(func(c *x509.Certificate) { c.DNSNames = []string{"*.example.org"} }), alpn, acme.Unauthorized, "alone"},
+		{"a common name only", with(func(c *x509.Certificate) { c.DNSNames, c.Subject.CommonName = nil, site.Value }), alpn, acme.Unauthorized, "alone"},
+		{"extension missing", with(func(c *x509.Certificate) { c.ExtraExtensions = nil }), alpn, acme.Unauthorized, "no acmeIdentifier"},
+		{"extension not critical", with(func(c *x509.Certificate) { c.ExtraExtensions = acmeIdentifier(false, keyAuthorization) }), alpn,
+			acme.Unauthorized, "not critical"},
+		{"another key authorization", with(func(c *x509.Certificate) { c.ExtraExtensions = acmeIdentifier(true, token+".x") }), alpn,
+			acme.Unauthorized, "expected key authorization"},
+		{"hash not wrapped", with(func(c *x509.Certificate) {
+			c.ExtraExtensions = acmeIdentifier(true, keyAuthorization)
+			c.ExtraExtensions[0].Value = c.ExtraExtensions[0].Value[2:]
+		}), alpn, acme.Unauthorized, "expected key authorization"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			l := serveTLS(t, tt.cert, tt.protocols...)
+			v := &Validator{Resolver: Loopback{}, Networks: loopback, TLSPort: port(t, l.Addr())}
+			check(t, v.Validate(t.Context(), acme.TLSALPN01, site, token, keyAuthorization), tt.problem, tt.says)
+		})
+	}
+}
+
+func TestTLSALPN01AtAServerWithoutTLS(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		if conn, err := l.Accept(); err == nil {
+			conn.Write([]byte("220 mail.example.org ESMTP\r\n"))
+			conn.Close()
+		}
+	}()
+	v := &Validator{Resolver: Loopback{}, Networks: loopback, TLSPort: port(t, l.Addr())}
+	check(t, v.Validate(t.Context(), acme.TLSALPN01, site, token, keyAuthorization), acme.TLS, "TLS handshake")
+	v.Networks = nil
+	check(t, v.Validate(t.Context(), acme.TLSALPN01, site, token, keyAuthorization), acme.Connection, "private or special")
+}
