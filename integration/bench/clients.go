@@ -45,9 +45,16 @@ func compareClients(ctx context.Context, s *server, o *options, dir string) erro
 	}); err != nil {
 		return err
 	}
-	return compare(ctx, programs, o.runs, "certonly, http-01", func(p *program, i int) []string {
+	if err := compare(ctx, programs, o.runs, "certonly, http-01", func(p *program, i int) []string {
 		return p.certonly(s.DirectoryOpen, fmt.Sprintf("open%d.%s.test", i, p.name))
-	})
+	}); err != nil {
+		return err
+	}
+	if len(programs) > 1 {
+		fmt.Println("\n  Most of certbot's wall time is sleep: a second before it first looks for the result of a\n" +
+			"  validation, and one before that of finalize. CPU time is the fairer comparison.")
+	}
+	return nil
 }
 
 // granted is the i-th name of the ACME-ID that the program has.
