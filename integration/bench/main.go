@@ -32,7 +32,8 @@ func main() {
 	flag.IntVar(&o.n, "n", 500, "certificates for each row of the load table")
 	flag.IntVar(&o.runs, "runs", 7, "runs of each client")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// SIGPIPE is what "bench | head" ends with.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	err := o.run(ctx)
 	stop()
 	if err != nil {
