@@ -163,12 +163,13 @@ var (
 	yamlUnknown = regexp.MustCompile(`^field (\S+) not found in type config\.(\w+)$`)
 )
 
-// addYAML takes over what the decoder found; it is false when the file is no YAML.
-func (r *reader) addYAML(err error) bool {
+// addYAML takes over what the decoder found; it is false when too little was decoded
+// to look further: the file is no YAML, or a mapping in it has a key twice.
+func (r *reader) addYAML(err error) (usable bool) {
 	var te *yaml.TypeError
 	texts := []string{err.Error()}
 	if errors.As(err, &te) {
-		texts = te.Errors
+		texts, usable = te.Errors, true
 	}
 	for _, t := range texts {
 		m := Mistake{Text: strings.TrimPrefix(t, "yaml: ")}
@@ -179,9 +180,12 @@ func (r *reader) addYAML(err error) bool {
 		if p := yamlUnknown.FindStringSubmatch(m.Text); p != nil {
 			m.Text = fmt.Sprintf("unknown key %q", p[1])
 		}
+		if strings.Contains(m.Text, "already defined at line") {
+			usable = false
+		}
 		r.mistakes = append(r.mistakes, m)
 	}
-	return te != nil
+	return usable
 }
 
 var index = regexp.MustCompile(`\.(\d+)`)
@@ -297,7 +301,7 @@ func (i *Issuer) complete(r *reader, path string, seen map[string]bool) {
 	}{{"certificate", &i.Certificate}, {"key", &i.Key}, {"root", &i.Root}} {
 		if *f.file == "" {
 			r.add(at(f.key), "name a PEM file; vidimusd init makes one")
-			return
+			continue
 		}
 		*f.file = r.path(*f.file)
 	}
@@ -356,14 +360,20 @@ func (r *reader) address(path, s string, required bool) {
 	_, port, err := net.SplitHostPort(s)
 	if err != nil {
 		r.add(path, "%q is not HOST:PORT", s)
-	} else if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+	} else if !isPort(port) {
 		r.add(path, "%q has no valid port", s)
 	}
 }
 
+func isPort(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 16)
+	return err == nil
+}
+
 func (r *reader) baseURL(path, s, scheme string) string {
 	u, err := url.Parse(s)
-	if err != nil || u.Scheme != scheme || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
+	if err != nil || u.Scheme != scheme || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" ||
+		u.RawQuery != "" || u.Fragment != "" || u.User != nil || u.Port() != "" && !isPort(u.Port()) {
 		r.add(path, "%q is not of the form %s://HOST[:PORT]", s, scheme)
 	}
 	return strings.TrimRight(s, "/")

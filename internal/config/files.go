@@ -44,26 +44,38 @@ func (i *Issuer) Load() (CA, error) {
 	return ca, nil
 }
 
+// issuerFiles adds what is wrong with each file, or else with how they go together.
 func (r *reader) issuerFiles(path string, i *Issuer) {
+	_, cert := readFile(r, path+".certificate", i.Certificate, ReadChain)
+	_, root := readFile(r, path+".root", i.Root, ReadChain)
+	_, key := readFile(r, path+".key", i.Key, ReadKey)
+	if !cert || !root || !key {
+		return
+	}
 	if _, err := i.Load(); err != nil {
 		r.add(path, "%v", err)
 	}
 }
 
 func (r *reader) pair(path, cert, key string) {
-	chain, err := ReadChain(cert)
-	if err != nil {
-		r.add(path+".certificate", "%v", err)
-		return
-	}
-	k, err := ReadKey(key)
-	if err != nil {
-		r.add(path+".key", "%v", err)
-		return
-	}
-	if !certificate.KeyMatches(chain[0], k) {
+	chain, haveChain := readFile(r, path+".certificate", cert, ReadChain)
+	k, haveKey := readFile(r, path+".key", key, ReadKey)
+	if haveChain && haveKey && !certificate.KeyMatches(chain[0], k) {
 		r.add(path+".key", "the key in %s is not that of the certificate in %s", key, cert)
 	}
+}
+
+// readFile reads a file that the value at path names, and adds what is wrong with
+// it; a name that is missing has been added already.
+func readFile[T any](r *reader, path, file string, read func(string) (T, error)) (content T, ok bool) {
+	if file == "" {
+		return content, false
+	}
+	content, err := read(file)
+	if err != nil {
+		r.add(path, "%v", err)
+	}
+	return content, err == nil
 }
 
 // ReadChain reads the PEM certificates of a file.
