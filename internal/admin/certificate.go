@@ -22,10 +22,11 @@ type certificateView struct {
 	store.Certificate
 	Names []string `json:"names"`
 	State string   `json:"state"`
+	PEM   string   `json:"pem"` // "" while it is unfinished
 }
 
 func viewCertificate(c store.Certificate) certificateView {
-	v := certificateView{Certificate: c, State: "valid", Names: []string{}}
+	v := certificateView{Certificate: c, State: "valid", Names: []string{}, PEM: pemOf(c)}
 	switch {
 	case c.DER == nil:
 		v.State = "unfinished"
@@ -78,19 +79,15 @@ func certificates(t *tool) *cobra.Command {
 				return notThere(err, "there is no certificate %s on record", serial)
 			}
 			v := viewCertificate(cert)
-			text := pemOf(cert)
 			if t.json {
-				return printJSON(c.OutOrStdout(), struct {
-					certificateView
-					PEM string `json:"pem"`
-				}{v, text})
+				return printJSON(c.OutOrStdout(), v)
 			}
 			if err := t.show(c.OutOrStdout(), nil, [2]string{"Serial", v.Serial}, [2]string{"Names", orNone(v.Names)}, [2]string{"State", v.State},
 				[2]string{"Issuer", v.Issuer}, [2]string{"From", day(v.NotBefore)}, [2]string{"Until", day(v.NotAfter)},
 				[2]string{"Account", fmt.Sprint(v.Account)}); err != nil {
 				return err
 			}
-			_, err = io.WriteString(c.OutOrStdout(), text)
+			_, err = io.WriteString(c.OutOrStdout(), v.PEM)
 			return err
 		}),
 	}
