@@ -371,10 +371,19 @@ func isPort(s string) bool {
 }
 
 func (r *reader) baseURL(path, s, scheme string) string {
+	base, err := BaseURL(s, scheme)
+	if err != nil {
+		r.add(path, "%v", err)
+	}
+	return base
+}
+
+// BaseURL checks a URL that paths are put behind, and drops its final slash.
+func BaseURL(s, scheme string) (string, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != scheme || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" ||
 		u.RawQuery != "" || u.Fragment != "" || u.User != nil || u.Port() != "" && !isPort(u.Port()) {
-		r.add(path, "%q is not of the form %s://HOST[:PORT]", s, scheme)
+		return "", fmt.Errorf("%q is not of the form %s://HOST[:PORT]", s, scheme)
 	}
-	return strings.TrimRight(s, "/")
+	return strings.TrimRight(s, "/"), nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"vidimus/internal/certificate"
+	"vidimus/internal/config"
 	"vidimus/internal/durable"
 	"vidimus/internal/identifier"
 	"vidimus/internal/issuer"
@@ -90,14 +92,18 @@ func writeCA(path string, ca issuer.CA) error {
 
 // complete checks the options and fills in what follows from the others.
 func (o *InitOptions) complete() error {
-	u, err := url.Parse(o.URL)
-	if err != nil || u.Scheme != "https" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
-		return fmt.Errorf("%q is not a URL such as https://acme.example.org:14000", o.URL)
+	base, err := config.BaseURL(o.URL, "https")
+	if err != nil {
+		return fmt.Errorf("the server's URL: %w", err)
+	}
+	u, err := url.Parse(base)
+	if err != nil {
+		return err
 	}
 	if _, err := identifier.Parse(u.Hostname()); err != nil && u.Hostname() != "localhost" {
 		return fmt.Errorf("the host of %s: %w", o.URL, err)
 	}
-	o.URL = strings.TrimRight(o.URL, "/")
+	o.URL = base
 	if o.Listen == "" {
 		port := u.Port()
 		if port == "" {
@@ -116,9 +122,22 @@ func (o *InitOptions) complete() error {
 	}
 	if o.URLHTTP == "" {
 		_, port, _ := net.SplitHostPort(o.ListenHTTP)
-		o.URLHTTP = "http://" + u.Hostname()
+		o.URLHTTP = "http://" + strings.TrimSuffix(u.Host, ":"+u.Port())
 		if port != "80" {
 			o.URLHTTP = "http://" + net.JoinHostPort(u.Hostname(), port)
+		}
+	}
+	if o.URLHTTP, err = config.BaseURL(o.URLHTTP, "http"); err != nil {
+		return fmt.Errorf("the URL of CRLs: %w", err)
+	}
+	for _, n := range o.Networks {
+		if _, err := netip.ParsePrefix(n); err != nil {
+			return fmt.Errorf("%q is not a network such as 10.0.0.0/8", n)
+		}
+	}
+	for _, port := range []int{o.Validation.HTTP01Port, o.Validation.TLSALPN01Port} {
+		if port < 0 || port > 65535 {
+			return fmt.Errorf("%d is not a port", port)
 		}
 	}
 	if strings.TrimSpace(o.Organisation) == "" || strings.ContainsAny(o.Organisation, "\n\r\x00") || len(o.Organisation) > 40 {
