@@ -14,11 +14,11 @@ build:
 
 # The main job from nothing, on loopback, with real processes.
 demo: build
-	@demo/run
+	@$(GO) run ./demo
 
 # Everything: what the tests need from Debian, lint, unit tests, and the tests against
 # real clients and servers.
-test: deps lint unit peers
+test: deps lint unit peers demo
 
 deps:
 	@scripts/install-test-packages

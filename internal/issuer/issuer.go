@@ -8,6 +8,7 @@
 package issuer
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -230,6 +231,10 @@ func (i *Issuer) sign(tbs []byte) ([]byte, error) {
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
 		return nil, err
+	}
+	// What was recorded under another CA of the same name must not be let out.
+	if !bytes.Equal(cert.AuthorityKeyId, i.CA.SubjectKeyId) {
+		return nil, errors.New("it was prepared for another CA")
 	}
 	return der, cert.CheckSignatureFrom(i.CA)
 }

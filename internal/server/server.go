@@ -174,18 +174,19 @@ func (s *Server) finishIssuances(ctx context.Context, age time.Duration) error {
 		return fmt.Errorf("looking for unfinished issuances: %w", err)
 	}
 	for _, c := range all {
-		iss := s.issuer(c.Issuer)
 		if time.Since(c.Created) < age {
 			continue
 		}
-		if iss == nil {
-			s.log.Error("an issuance can't be finished, as its issuer is not configured any more", "serial", c.Serial, "issuer", c.Issuer)
-			continue
+		err := errors.New("its issuer is not configured any more")
+		if iss := s.issuer(c.Issuer); iss != nil {
+			err = iss.Finish(ctx, &c)
 		}
-		if err := iss.Finish(ctx, &c); err != nil && !errors.Is(err, store.ErrConflict) {
-			return err
+		switch {
+		case err == nil:
+			s.log.Warn("finished an issuance that had been cut short", "serial", c.Serial, "order", c.Order)
+		case !errors.Is(err, store.ErrConflict): // a conflict: its own request has finished it
+			s.log.Error("an issuance that was cut short can't be finished", "serial", c.Serial, "issuer", c.Issuer, "err", err)
 		}
-		s.log.Warn("finished an issuance that had been cut short", "serial", c.Serial, "order", c.Order)
 	}
 	return nil
 }
