@@ -25,10 +25,8 @@ import (
 	"vidimus/internal/registration"
 	"vidimus/internal/renewal"
 	"vidimus/internal/settings"
+	"vidimus/internal/version"
 )
-
-// Version is this program's own.
-const Version = "0.1.0"
 
 // App is the program in its surroundings.
 type App struct {
@@ -117,7 +115,7 @@ func (a *App) version() {
 		fmt.Fprintln(a.Stdout, "certbot", settings.Certbot)
 		return
 	}
-	fmt.Fprintf(a.Stdout, "vidimus %s (follows certbot %s)\n", Version, settings.Certbot)
+	fmt.Fprintf(a.Stdout, "vidimus %s (follows certbot %s)\n", version.String(), settings.Certbot)
 }
 
 // session is one command at work.
@@ -226,7 +224,7 @@ func (s *session) startLog(w io.Writer, cmd *command) {
 	if !s.opts.Quiet {
 		fmt.Fprintf(s.Stderr, "Saving debug log to %s\n", logfile.Path(s.opts.LogsDir))
 	}
-	s.log.Info("started", "vidimus", Version, "verb", cmd.verb.name, "server", s.opts.Server, "config_dir", s.opts.ConfigDir)
+	s.log.Info("started", "vidimus", version.String(), "verb", cmd.verb.name, "server", s.opts.Server, "config_dir", s.opts.ConfigDir)
 }
 
 // connect puts together what verbs work with.
@@ -243,7 +241,7 @@ func (o *options) userAgent() string {
 	if o.UserAgent != "" {
 		return o.UserAgent
 	}
-	return "Vidimus/" + Version
+	return "Vidimus/" + version.Number
 }
 
 // register makes an account with what the command line says.

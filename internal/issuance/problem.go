@@ -45,6 +45,9 @@ func problemText(p acme.Problem) string {
 		text += " (" + t + ")"
 	}
 	for _, sub := range p.Subproblems {
+		if len(p.Subproblems) == 1 && sub.Detail == p.Detail {
+			continue // it has been said
+		}
 		text += fmt.Sprintf("; %s: %s", sub.Identifier.Value, oneLine(sub.Detail))
 	}
 	return text

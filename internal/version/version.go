@@ -3,8 +3,8 @@ package version
 
 import "runtime/debug"
 
-// Number is the release, set by the Makefile at link time.
-var Number = "0.1.0-dev"
+// Number is the release of both programs.
+const Number = "0.1.0"
 
 // String is the release with the commit that it was built from, where the build knows it.
 func String() string {
