@@ -35,7 +35,13 @@ type Vidimusd struct {
 // until it is ready.
 func StartVidimusd(t testing.TB, args ...string) *Vidimusd {
 	t.Helper()
-	v := &Vidimusd{Dir: t.TempDir(), HTTPPort: FreePort(t), TLSPort: FreePort(t), bin: Build(t, "vidimusd")}
+	return StartVidimusdIn(t, t.TempDir(), args...)
+}
+
+// StartVidimusdIn is StartVidimusd with a folder of the caller's.
+func StartVidimusdIn(t testing.TB, dir string, args ...string) *Vidimusd {
+	t.Helper()
+	v := &Vidimusd{Dir: dir, HTTPPort: FreePort(t), TLSPort: FreePort(t), bin: Build(t, "vidimusd")}
 	v.args = append([]string{"dev", "--dir", v.Dir, "--listen", fmt.Sprintf("127.0.0.1:%d", FreePort(t)), "--log-level", "info",
 		"--http-01-port", fmt.Sprint(v.HTTPPort), "--tls-alpn-01-port", fmt.Sprint(v.TLSPort)}, args...)
 	v.Start(t)

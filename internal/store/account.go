@@ -90,7 +90,7 @@ func (s *Store) SetContact(ctx context.Context, id int64, contact []string) erro
 // SetAccountStatus moves an account from one status to another.
 func (s *Store) SetAccountStatus(ctx context.Context, id int64, from, to acme.Status) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		return changeOne(ctx, tx, `UPDATE account SET status = $1 WHERE id = $2 AND status = $3`, to, id, from)
+		return move(ctx, tx, acme.Accounts, "account", id, from, to)
 	})
 }
 

@@ -35,8 +35,10 @@ type Certificate struct {
 func (s *Store) BeginIssuance(ctx context.Context, c Certificate, predecessor string) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if c.Order != 0 {
-			if err := changeOne(ctx, tx, `UPDATE acme_order SET status = 'processing', serial = $1
-				WHERE id = $2 AND status = 'ready'`, c.Serial, c.Order); err != nil {
+			if err := move(ctx, tx, acme.Orders, "acme_order", c.Order, acme.Ready, acme.Processing); err != nil {
+				return err
+			}
+			if err := changeOne(ctx, tx, `UPDATE acme_order SET serial = $1 WHERE id = $2`, c.Serial, c.Order); err != nil {
 				return err
 			}
 		}

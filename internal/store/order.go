@@ -154,7 +154,7 @@ func (s *Store) ProcessingChallenges(ctx context.Context) ([]Challenge, error) {
 // StartChallenge moves a challenge from pending to processing.
 func (s *Store) StartChallenge(ctx context.Context, id int64) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		return changeOne(ctx, tx, `UPDATE challenge SET status = 'processing' WHERE id = $1 AND status = 'pending'`, id)
+		return move(ctx, tx, acme.Challenges, "challenge", id, acme.Pending, acme.Processing)
 	})
 }
 
@@ -166,11 +166,13 @@ func (s *Store) FinishChallenge(ctx context.Context, c Challenge, problem *acme.
 		if problem == nil {
 			return challengeSucceeded(ctx, tx, c, now, expires)
 		}
-		if err := changeOne(ctx, tx, `UPDATE challenge SET status = 'invalid', error = $1
-			WHERE id = $2 AND status = 'processing'`, toJSON(problem), c.ID); err != nil {
+		if err := move(ctx, tx, acme.Challenges, "challenge", c.ID, acme.Processing, acme.Invalid); err != nil {
 			return err
 		}
-		if err := changeOne(ctx, tx, `UPDATE authz SET status = 'invalid' WHERE id = $1 AND status = 'pending'`, c.Authz); err != nil {
+		if err := changeOne(ctx, tx, `UPDATE challenge SET error = $1 WHERE id = $2`, toJSON(problem), c.ID); err != nil {
+			return err
+		}
+		if err := move(ctx, tx, acme.Authorizations, "authz", c.Authz, acme.Pending, acme.Invalid); err != nil {
 			return keepChallenge(err)
 		}
 		return failOrdersOf(ctx, tx, c.Authz, problem)
@@ -187,13 +189,17 @@ func keepChallenge(err error) error {
 }
 
 func challengeSucceeded(ctx context.Context, tx *sql.Tx, c Challenge, now, expires time.Time) error {
-	if err := changeOne(ctx, tx, `UPDATE challenge SET status = 'valid', validated_at = $1
-		WHERE id = $2 AND status = 'processing'`, millis(now), c.ID); err != nil {
+	if err := move(ctx, tx, acme.Challenges, "challenge", c.ID, acme.Processing, acme.Valid); err != nil {
 		return err
 	}
-	if err := changeOne(ctx, tx, `UPDATE authz SET status = 'valid', expires_at = $1
-		WHERE id = $2 AND status = 'pending'`, millis(expires), c.Authz); err != nil {
+	if err := changeOne(ctx, tx, `UPDATE challenge SET validated_at = $1 WHERE id = $2`, millis(now), c.ID); err != nil {
+		return err
+	}
+	if err := move(ctx, tx, acme.Authorizations, "authz", c.Authz, acme.Pending, acme.Valid); err != nil {
 		return keepChallenge(err)
+	}
+	if err := changeOne(ctx, tx, `UPDATE authz SET expires_at = $1 WHERE id = $2`, millis(expires), c.Authz); err != nil {
+		return err
 	}
 	_, err := tx.ExecContext(ctx, `UPDATE acme_order SET status = 'ready' WHERE status = 'pending'
 		AND id IN (SELECT order_id FROM order_authz WHERE authz_id = $1)
@@ -212,7 +218,7 @@ func failOrdersOf(ctx context.Context, tx *sql.Tx, authz int64, problem *acme.Pr
 // count on it, become invalid.
 func (s *Store) DeactivateAuthz(ctx context.Context, id int64, from acme.Status, problem *acme.Problem) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if err := changeOne(ctx, tx, `UPDATE authz SET status = 'deactivated' WHERE id = $1 AND status = $2`, id, from); err != nil {
+		if err := move(ctx, tx, acme.Authorizations, "authz", id, from, acme.Deactivated); err != nil {
 			return err
 		}
 		return failOrdersOf(ctx, tx, id, problem)
@@ -222,7 +228,9 @@ func (s *Store) DeactivateAuthz(ctx context.Context, id int64, from acme.Status,
 // InvalidateOrder ends an order that is in the status from.
 func (s *Store) InvalidateOrder(ctx context.Context, id int64, from acme.Status, problem *acme.Problem) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		return changeOne(ctx, tx, `UPDATE acme_order SET status = 'invalid', error = $1 WHERE id = $2 AND status = $3`,
-			toJSON(problem), id, from)
+		if err := move(ctx, tx, acme.Orders, "acme_order", id, from, acme.Invalid); err != nil {
+			return err
+		}
+		return changeOne(ctx, tx, `UPDATE acme_order SET error = $1 WHERE id = $2`, toJSON(problem), id)
 	})
 }

@@ -23,6 +23,8 @@ import (
 	"github.com/pressly/goose/v3"
 	"golang.org/x/sys/unix"
 	_ "modernc.org/sqlite" // the "sqlite" driver
+
+	"vidimus/internal/acme"
 )
 
 var (
@@ -160,6 +162,15 @@ func changeOne(ctx context.Context, tx *sql.Tx, query string, args ...any) error
 		return ErrConflict
 	}
 	return nil
+}
+
+// move takes an object from one status to another, when its machine has that move
+// and nobody was faster.
+func move(ctx context.Context, tx *sql.Tx, m acme.Machine, table string, id int64, from, to acme.Status) error {
+	if !m.Allows(from, to) {
+		return fmt.Errorf("%s: there is no way from %s to %s (RFC 8555 §7.1.6)", table, from, to)
+	}
+	return changeOne(ctx, tx, `UPDATE `+table+` SET status = $1 WHERE id = $2 AND status = $3`, to, id, from)
 }
 
 // insert runs an INSERT … ON CONFLICT DO NOTHING RETURNING id.
