@@ -50,9 +50,13 @@ never again; they are good for one registration.`,
 	show := &cobra.Command{
 		Use: "show FQDN", Short: "Show an ACME-ID", Args: exactly(1, "the FQDN of an ACME-ID"),
 		RunE: t.run(func(c *cobra.Command, d *directory.Directory, args []string) error {
-			a, err := d.Store.ACMEID(c.Context(), args[0])
+			fqdn, err := canonical(args[0])
 			if err != nil {
-				return notThere(err, "there is no ACME-ID %s", args[0])
+				return err
+			}
+			a, err := d.Store.ACMEID(c.Context(), fqdn)
+			if err != nil {
+				return notThere(err, "there is no ACME-ID %s", fqdn)
 			}
 			return t.show(c.OutOrStdout(), acmeIDView{a, state(a)}, [2]string{"ACME-ID", a.FQDN}, [2]string{"State", state(a)},
 				[2]string{"Names", orNone(a.Names)}, [2]string{"Last key ID", a.KID}, [2]string{"Since", day(a.Created)})

@@ -53,6 +53,12 @@ func certificates(t *tool) *cobra.Command {
 	list := &cobra.Command{
 		Use: "list", Short: "List the certificates on record", Args: exactly(0, ""),
 		RunE: t.run(func(c *cobra.Command, d *directory.Directory, _ []string) error {
+			if name != "" {
+				var err error
+				if name, err = canonical(name); err != nil {
+					return err
+				}
+			}
 			views, rows := []certificateView{}, [][]string{}
 			err := d.Store.Certificates(c.Context(), name, func(cert store.Certificate) error {
 				v := viewCertificate(cert)

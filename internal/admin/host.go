@@ -43,15 +43,19 @@ func hosts(t *tool) *cobra.Command {
 				}
 				rows[i] = []string{all[i].FQDN, orNone(all[i].People), orNone(all[i].ACMEIDs)}
 			}
-			return t.list(c.OutOrStdout(), notNil(all), "HOST\tPEOPLE\tACME-IDS", rows)
+			return t.list(c.OutOrStdout(), all, "HOST\tPEOPLE\tACME-IDS", rows)
 		}),
 	}
 	show := &cobra.Command{
 		Use: "show FQDN", Short: "Show a host", Args: exactly(1, "the host's FQDN"),
 		RunE: t.run(func(c *cobra.Command, d *directory.Directory, args []string) error {
-			h, err := d.Store.Host(c.Context(), args[0])
+			fqdn, err := canonical(args[0])
 			if err != nil {
-				return notThere(err, "there is no host %s", args[0])
+				return err
+			}
+			h, err := d.Store.Host(c.Context(), fqdn)
+			if err != nil {
+				return notThere(err, "there is no host %s", fqdn)
 			}
 			return t.show(c.OutOrStdout(), h, [2]string{"Host", h.FQDN}, [2]string{"People", orNone(h.People)},
 				[2]string{"ACME-IDs", orNone(h.ACMEIDs)}, [2]string{"Since", day(h.Created)})
@@ -107,7 +111,7 @@ func people(t *tool) *cobra.Command {
 				}
 				rows[i] = []string{p.Login, p.Name, p.Email, fmt.Sprint(len(all[i].Hosts))}
 			}
-			return t.list(c.OutOrStdout(), notNil(all), "LOGIN\tNAME\tE-MAIL\tHOSTS", rows)
+			return t.list(c.OutOrStdout(), all, "LOGIN\tNAME\tE-MAIL\tHOSTS", rows)
 		}),
 	}
 	show := &cobra.Command{
@@ -131,12 +135,4 @@ func people(t *tool) *cobra.Command {
 		}),
 	}
 	return group("person", "Manage the people who are responsible for hosts", add, list, show, remove)
-}
-
-// notNil makes JSON show an empty list as [].
-func notNil[T any](list []T) []T {
-	if list == nil {
-		return []T{}
-	}
-	return list
 }

@@ -19,6 +19,7 @@ import (
 
 	"vidimus/internal/config"
 	"vidimus/internal/directory"
+	"vidimus/internal/identifier"
 	"vidimus/internal/server"
 	"vidimus/internal/store"
 )
@@ -162,6 +163,12 @@ func printJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
+}
+
+// canonical reads a name as a person writes it.
+func canonical(name string) (string, error) {
+	id, err := identifier.Parse(name)
+	return id.Value, err
 }
 
 func notThere(err error, format string, args ...any) error {

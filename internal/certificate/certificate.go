@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"os"
 	"strings"
 
 	"vidimus/internal/identifier"
@@ -120,6 +121,23 @@ func ParseChain(data []byte) ([]*x509.Certificate, error) {
 		return nil, errors.New("no PEM certificate found")
 	}
 	return certs, nil
+}
+
+// LoadKey is [ParseKey] for a file.
+func LoadKey(path string) (crypto.Signer, error) { return load(path, ParseKey) }
+
+// LoadChain is [ParseChain] for a file.
+func LoadChain(path string) ([]*x509.Certificate, error) { return load(path, ParseChain) }
+
+func load[T any](path string, parse func([]byte) (T, error)) (v T, err error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return v, err
+	}
+	if v, err = parse(data); err != nil {
+		return v, fmt.Errorf("%s: %w", path, err)
+	}
+	return v, nil
 }
 
 // KeyMatches tells whether key is the private key of cert.

@@ -19,11 +19,11 @@ type CA struct {
 
 // Load reads the files of an issuer and checks that they fit together.
 func (i *Issuer) Load() (CA, error) {
-	chain, err := ReadChain(i.Certificate)
+	chain, err := certificate.LoadChain(i.Certificate)
 	if err != nil {
 		return CA{}, err
 	}
-	roots, err := ReadChain(i.Root)
+	roots, err := certificate.LoadChain(i.Root)
 	if err != nil {
 		return CA{}, err
 	}
@@ -46,8 +46,8 @@ func (i *Issuer) Load() (CA, error) {
 
 // issuerFiles adds what is wrong with each file, or else with how they go together.
 func (r *reader) issuerFiles(path string, i *Issuer) {
-	_, cert := readFile(r, path+".certificate", i.Certificate, ReadChain)
-	_, root := readFile(r, path+".root", i.Root, ReadChain)
+	_, cert := readFile(r, path+".certificate", i.Certificate, certificate.LoadChain)
+	_, root := readFile(r, path+".root", i.Root, certificate.LoadChain)
 	_, key := readFile(r, path+".key", i.Key, ReadKey)
 	if !cert || !root || !key {
 		return
@@ -58,7 +58,7 @@ func (r *reader) issuerFiles(path string, i *Issuer) {
 }
 
 func (r *reader) pair(path, cert, key string) {
-	chain, haveChain := readFile(r, path+".certificate", cert, ReadChain)
+	chain, haveChain := readFile(r, path+".certificate", cert, certificate.LoadChain)
 	k, haveKey := readFile(r, path+".key", key, ReadKey)
 	if haveChain && haveKey && !certificate.KeyMatches(chain[0], k) {
 		r.add(path+".key", "the key in %s is not that of the certificate in %s", key, cert)
@@ -78,19 +78,6 @@ func readFile[T any](r *reader, path, file string, read func(string) (T, error))
 	return content, err == nil
 }
 
-// ReadChain reads the PEM certificates of a file.
-func ReadChain(path string) ([]*x509.Certificate, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	chain, err := certificate.ParseChain(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return chain, nil
-}
-
 // ReadKey reads the private key of a file, which nobody but its owner may read.
 func ReadKey(path string) (crypto.Signer, error) {
 	info, err := os.Stat(path)
@@ -100,13 +87,5 @@ func ReadKey(path string) (crypto.Signer, error) {
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		return nil, fmt.Errorf("%s is open to others (mode %04o); chmod 600 it", path, mode)
 	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	key, err := certificate.ParseKey(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return key, nil
+	return certificate.LoadKey(path)
 }

@@ -165,30 +165,14 @@ func (l *Lineage) Server() string { return l.Params().String("server") }
 func (l *Lineage) Certificate() (*x509.Certificate, error) { return readCert(l.links[cert]) }
 
 // Key is the private key in use.
-func (l *Lineage) Key() (crypto.Signer, error) { return readKey(l.links[privkey]) }
+func (l *Lineage) Key() (crypto.Signer, error) { return certificate.LoadKey(l.links[privkey]) }
 
 func readCert(path string) (*x509.Certificate, error) {
-	data, err := os.ReadFile(path)
+	certs, err := certificate.LoadChain(path)
 	if err != nil {
 		return nil, err
-	}
-	certs, err := certificate.ParseChain(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return certs[0], nil
-}
-
-func readKey(path string) (crypto.Signer, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	key, err := certificate.ParseKey(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return key, nil
 }
 
 // Names lists what a certificate certifies in Certbot's order: the common name,
@@ -211,7 +195,7 @@ func verify(dir func(kind int) string) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := readKey(dir(privkey))
+	key, err := certificate.LoadKey(dir(privkey))
 	if err != nil {
 		return nil, err
 	}

@@ -182,14 +182,14 @@ func insert(ctx context.Context, tx *sql.Tx, query string, args ...any) (id int6
 	return id, err
 }
 
-// collect reads all rows by scan.
+// collect reads all rows by scan; the list is empty, not nil, when there is none.
 func collect[T any](ctx context.Context, q querier, scan func(row scanner) (T, error), query string, args ...any) ([]T, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var out []T
+	out := []T{}
 	for rows.Next() {
 		v, err := scan(rows)
 		if err != nil {
