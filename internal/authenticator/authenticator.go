@@ -14,6 +14,9 @@ type Challenge struct {
 	Type             string                // such as "http-01"
 	Token            string                // RFC 8555 §8.3
 	KeyAuthorization string                // RFC 8555 §8.1
+	Wildcard         bool                  // it is about all names below Identifier
+	Account          string                // the URL of the account, for dns-account-01 and dns-persist-01
+	Issuers          []string              // issuer domain names, for dns-persist-01
 }
 
 // HTTPPath is where an HTTP server is asked for the answer to an http-01 challenge

@@ -28,6 +28,8 @@ var saved = []struct {
 	{"elliptic_curve", func(s *Settings) any { return &s.EllipticCurve }},
 	{"must_staple", func(s *Settings) any { return &s.MustStaple }},
 	{"preferred_chain", func(s *Settings) any { return &s.PreferredChain }},
+	{"preferred_profile", func(s *Settings) any { return &s.PreferredProfile }},
+	{"required_profile", func(s *Settings) any { return &s.RequiredProfile }},
 	{"pref_challs", func(s *Settings) any { return &s.PrefChallenges }},
 	{"pre_hook", func(s *Settings) any { return &s.PreHook }},
 	{"post_hook", func(s *Settings) any { return &s.PostHook }},

@@ -25,6 +25,19 @@ const (
 // Webroot says that the challenge files of a name go below a directory.
 type Webroot struct{ Name, Path string }
 
+// Param is an option of an authenticator.
+type Param struct{ Name, Value string }
+
+// PluginOption returns the value of an authenticator's option; "" is none.
+func (s *Settings) PluginOption(name string) string {
+	for _, p := range s.Plugin {
+		if p.Name == name {
+			return p.Value
+		}
+	}
+	return ""
+}
+
 // Settings is one run's, or one lineage's, set of options. The zero value is not
 // useful; start from [Default].
 type Settings struct {
@@ -39,20 +52,27 @@ type Settings struct {
 	EllipticCurve  string
 	MustStaple     bool
 	PreferredChain string
-	PrefChallenges []string
-	PreHook        string
-	PostHook       string
-	RenewHook      string // what --deploy-hook and --renew-hook set
-	Autorenew      bool
-	UserAgent      string
-	ConfigDir      string
-	WorkDir        string
-	LogsDir        string
-	Server         string
-	Authenticator  string
-	Installer      string
-	WebrootPath    []string
-	WebrootMap     []Webroot
+	// PreferredProfile is asked for where the CA has it, RequiredProfile anyway
+	// (draft-ietf-acme-profiles).
+	PreferredProfile string
+	RequiredProfile  string
+	PrefChallenges   []string
+	PreHook          string
+	PostHook         string
+	RenewHook        string // what --deploy-hook and --renew-hook set
+	Autorenew        bool
+	UserAgent        string
+	ConfigDir        string
+	WorkDir          string
+	LogsDir          string
+	Server           string
+	Authenticator    string
+	Installer        string
+	WebrootPath      []string
+	WebrootMap       []Webroot
+	// Plugin holds the options that belong to one authenticator, by Certbot's names
+	// for them, such as dns_rfc2136_credentials; manual_auth_hook is one of them too.
+	Plugin []Param
 
 	// Of this run only.
 	DeployHook     string // the deploy hook of a new lineage; --renew-hook does not set it
@@ -64,6 +84,9 @@ type Settings struct {
 	NewKey         bool
 	NoVerifySSL    bool
 	Quiet          bool
+	DryRun         bool   // try it, save nothing
+	RunDeployHooks bool   // also in a dry run
+	CSR            []byte // DER, RFC 2986; nil for none
 
 	set map[string]bool
 }
@@ -103,6 +126,7 @@ func (s *Settings) Clone() *Settings {
 	c.WebrootPath = slices.Clone(s.WebrootPath)
 	c.WebrootMap = slices.Clone(s.WebrootMap)
 	c.Domains = slices.Clone(s.Domains)
+	c.Plugin = slices.Clone(s.Plugin)
 	c.set = maps.Clone(s.set)
 	return &c
 }
