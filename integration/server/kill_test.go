@@ -67,7 +67,7 @@ func (l *loader) obtain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	csr, err := certificate.Request(key, []identifier.Identifier{{Type: identifier.DNS, Value: l.name}})
+	csr, err := certificate.Request(key, []identifier.Identifier{{Type: identifier.DNS, Value: l.name}}, false)
 	if err != nil {
 		return err
 	}

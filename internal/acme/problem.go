@@ -3,6 +3,7 @@ package acme
 import (
 	"fmt"
 	"net/http"
+	"strings"
 
 	"vidimus/internal/identifier"
 )
@@ -19,6 +20,7 @@ const (
 	BadPublicKey            ProblemType = "badPublicKey"
 	BadRevocationReason     ProblemType = "badRevocationReason"
 	BadSignatureAlgorithm   ProblemType = "badSignatureAlgorithm"
+	CAA                     ProblemType = "caa"
 	Compound                ProblemType = "compound"
 	Connection              ProblemType = "connection"
 	DNS                     ProblemType = "dns"
@@ -27,6 +29,7 @@ const (
 	InvalidContact          ProblemType = "invalidContact"
 	Malformed               ProblemType = "malformed"
 	OrderNotReady           ProblemType = "orderNotReady"
+	RateLimited             ProblemType = "rateLimited"
 	RejectedIdentifier      ProblemType = "rejectedIdentifier"
 	ServerInternal          ProblemType = "serverInternal"
 	TLS                     ProblemType = "tls"
@@ -40,11 +43,14 @@ const problemNamespace = "urn:ietf:params:acme:error:"
 
 func (t ProblemType) MarshalText() ([]byte, error) { return []byte(problemNamespace + t), nil }
 
+// UnmarshalText takes a type of another namespace, such as about:blank (RFC 9457
+// §4.2.1), for none.
 func (t *ProblemType) UnmarshalText(text []byte) error {
-	if len(text) < len(problemNamespace) || string(text[:len(problemNamespace)]) != problemNamespace {
-		return fmt.Errorf("%q is not an ACME problem type", text)
+	short, ok := strings.CutPrefix(string(text), problemNamespace)
+	if !ok {
+		short = ""
 	}
-	*t = ProblemType(text[len(problemNamespace):])
+	*t = ProblemType(short)
 	return nil
 }
 

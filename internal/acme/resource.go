@@ -24,6 +24,9 @@ type DirectoryMeta struct {
 	Website                 string   `json:"website,omitempty"`
 	CAAIdentities           []string `json:"caaIdentities,omitempty"`
 	ExternalAccountRequired bool     `json:"externalAccountRequired,omitempty"`
+	// Profiles are the certificate profiles with a description of each
+	// (draft-ietf-acme-profiles §3).
+	Profiles map[string]string `json:"profiles,omitempty"`
 }
 
 // Account is the account object (§7.1.2).
@@ -35,10 +38,10 @@ type Account struct {
 
 // NewAccount is the payload of a newAccount request (§7.3).
 type NewAccount struct {
-	Contact                []string        `json:"contact"`
-	TermsOfServiceAgreed   bool            `json:"termsOfServiceAgreed"`
-	OnlyReturnExisting     bool            `json:"onlyReturnExisting"`
-	ExternalAccountBinding json.RawMessage `json:"externalAccountBinding"`
+	Contact                []string        `json:"contact,omitempty"`
+	TermsOfServiceAgreed   bool            `json:"termsOfServiceAgreed,omitempty"`
+	OnlyReturnExisting     bool            `json:"onlyReturnExisting,omitempty"`
+	ExternalAccountBinding json.RawMessage `json:"externalAccountBinding,omitempty"`
 }
 
 // Order is the order object (§7.1.3).
@@ -51,14 +54,16 @@ type Order struct {
 	Authorizations []string                `json:"authorizations"`
 	Finalize       string                  `json:"finalize"`
 	Certificate    string                  `json:"certificate,omitempty"`
+	Profile        string                  `json:"profile,omitempty"`
 }
 
 // NewOrder is the payload of a newOrder request (§7.4, RFC 9773 §5).
 type NewOrder struct {
 	Identifiers []identifier.Identifier `json:"identifiers"`
-	NotBefore   string                  `json:"notBefore"`
-	NotAfter    string                  `json:"notAfter"`
-	Replaces    string                  `json:"replaces"`
+	NotBefore   string                  `json:"notBefore,omitempty"`
+	NotAfter    string                  `json:"notAfter,omitempty"`
+	Replaces    string                  `json:"replaces,omitempty"`
+	Profile     string                  `json:"profile,omitempty"` // draft-ietf-acme-profiles §4
 }
 
 // Authorization is the authorization object (§7.1.4).
@@ -78,6 +83,9 @@ type Challenge struct {
 	Validated *time.Time    `json:"validated,omitempty"`
 	Error     *Problem      `json:"error,omitempty"`
 	Token     string        `json:"token"`
+	// Issuers are the names that a dns-persist-01 record may carry
+	// (draft-ietf-acme-dns-persist).
+	Issuers []string `json:"issuer-domain-names,omitempty"`
 }
 
 // RenewalInfo is the renewalInfo object (RFC 9773 §4.2).

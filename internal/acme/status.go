@@ -1,4 +1,4 @@
-// Package acme is the server's vocabulary of RFC 8555: the statuses of each object
+// Package acme is the vocabulary of RFC 8555 that both programs share: the statuses of each object
 // with the moves between them, the resources as they go over the wire, and the
 // problem documents. It holds no state and does nothing by itself.
 package acme
@@ -55,6 +55,9 @@ const (
 	HTTP01    ChallengeType = "http-01"     // RFC 8555 §8.3
 	DNS01     ChallengeType = "dns-01"      // RFC 8555 §8.4
 	TLSALPN01 ChallengeType = "tls-alpn-01" // RFC 8737 §3
+
+	DNSAccount01 ChallengeType = "dns-account-01" // draft-ietf-acme-dns-account-label
+	DNSPersist01 ChallengeType = "dns-persist-01" // draft-ietf-acme-dns-persist
 )
 
 // RevocationReason is a CRL reason code (RFC 5280 §5.3.1).

@@ -45,7 +45,7 @@ func csr(t *testing.T, key *ecdsa.PrivateKey, names ...string) string {
 	for _, n := range names {
 		ids = append(ids, identifier.Identifier{Type: identifier.DNS, Value: n})
 	}
-	der, err := certificate.Request(key, ids)
+	der, err := certificate.Request(key, ids, false)
 	if err != nil {
 		t.Fatal(err)
 	}

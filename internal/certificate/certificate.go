@@ -11,6 +11,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/base64"
 	"encoding/pem"
@@ -147,9 +148,13 @@ func KeyMatches(cert *x509.Certificate, key crypto.Signer) bool {
 }
 
 // Request makes a PKCS #10 certificate request in DER for ids, which go into its
-// subject alternative names; the subject is empty.
-func Request(key crypto.Signer, ids []identifier.Identifier) ([]byte, error) {
+// subject alternative names; the subject is empty. With mustStaple it asks for the
+// TLS feature "status_request" (RFC 7633 §4.1).
+func Request(key crypto.Signer, ids []identifier.Identifier, mustStaple bool) ([]byte, error) {
 	tmpl := new(x509.CertificateRequest)
+	if mustStaple {
+		tmpl.ExtraExtensions = []pkix.Extension{{Id: tlsFeature, Value: []byte{0x30, 3, 2, 1, 5}}}
+	}
 	for _, id := range ids {
 		if id.Type == identifier.IP {
 			tmpl.IPAddresses = append(tmpl.IPAddresses, net.ParseIP(id.Value))
@@ -158,6 +163,20 @@ func Request(key crypto.Signer, ids []identifier.Identifier) ([]byte, error) {
 		}
 	}
 	return x509.CreateCertificateRequest(rand.Reader, tmpl, key)
+}
+
+// tlsFeature is the extension id-pe-tlsfeature (RFC 7633 §6).
+var tlsFeature = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 24}
+
+// RequestMatches tells whether a certificate request in DER is for the public key of
+// cert.
+func RequestMatches(cert *x509.Certificate, csr []byte) bool {
+	r, err := x509.ParseCertificateRequest(csr)
+	if err != nil {
+		return false
+	}
+	pub, ok := r.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && pub.Equal(cert.PublicKey)
 }
 
 // Identifiers lists what cert certifies, sorted.

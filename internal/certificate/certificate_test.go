@@ -3,6 +3,7 @@ package certificate
 import (
 	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"math/big"
 	"slices"
@@ -72,13 +73,16 @@ func TestKeysRoundTrip(t *testing.T) {
 func TestRequestCarriesEveryIdentifier(t *testing.T) {
 	key, _ := KeySpec{}.Generate()
 	ids := []identifier.Identifier{{Type: identifier.DNS, Value: "*.example.org"}, {Type: identifier.IP, Value: "192.0.2.1"}}
-	der, err := Request(key, ids)
+	der, err := Request(key, ids, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	csr, err := x509.ParseCertificateRequest(der)
 	if err != nil || csr.CheckSignature() != nil {
 		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(csr.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(tlsFeature) }) {
+		t.Error("no TLS feature extension")
 	}
 	if !slices.Equal(csr.DNSNames, []string{"*.example.org"}) || len(csr.IPAddresses) != 1 {
 		t.Errorf("request has %v %v", csr.DNSNames, csr.IPAddresses)

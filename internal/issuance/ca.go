@@ -2,25 +2,26 @@
 // an order from its beginning to a checked certificate, revokes, and asks for
 // renewal information (RFC 9773). It stores nothing and prints nothing.
 //
-// The protocol's messages are those of acmez; this package decides what is sent
-// when. What is not needed is not fetched: an order for one name at a fast CA takes
-// the directory, a nonce, and six or seven requests.
+// One [CA] serves many orders at the same time: they share one connection, a pool of
+// nonces, and the CA's wishes about when to come back. A CA or a network that breaks
+// down for a moment is asked again; where the lost answer may have had its effect, the
+// CA is asked what became of it. What is not needed is not fetched: an order for one
+// name at a fast CA takes the directory, a nonce, and six or seven requests.
 package issuance
 
 import (
 	"context"
 	"crypto"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
+	"sync/atomic"
 
-	"github.com/mholt/acmez/v3/acme"
+	"vidimus/internal/acme"
 )
 
 // Options say which CA to speak to, and how.
@@ -34,22 +35,16 @@ type Options struct {
 
 // CA is a connection to an ACME server. Its methods may be used by many goroutines.
 type CA struct {
-	url         string
-	transport   *transport
-	acme        *acme.Client
-	meta        acme.DirectoryMeta
-	renewalInfo string // URL; "" when the CA has none
-	log         *slog.Logger
-}
+	url       string
+	dir       acme.Directory
+	http      *http.Client
+	userAgent string
+	log       *slog.Logger
 
-// Account is a key pair registered at the CA.
-type Account struct {
-	Key crypto.Signer
-	URL string
-}
-
-func (a Account) acme() acme.Account {
-	return acme.Account{PrivateKey: a.Key, Location: a.URL}
+	requests atomic.Int64
+	nonces   nonces
+	rest     rest
+	health   health
 }
 
 // Dial fetches the directory (RFC 8555 §7.1.1).
@@ -57,64 +52,53 @@ func Dial(ctx context.Context, o Options) (*CA, error) {
 	if u, err := url.Parse(o.Directory); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		return nil, fmt.Errorf("%q is not the URL of an ACME directory: give --server https://…", o.Directory)
 	}
-	t, err := newTransport(o)
+	client, err := newClient(o)
 	if err != nil {
 		return nil, err
 	}
-	resp, body, err := t.get(ctx, o.Directory)
-	if err != nil {
+	ca := &CA{url: o.Directory, http: client, userAgent: o.UserAgent, log: o.Log}
+	r, err := ca.get(ctx, o.Directory)
+	var p *acme.Problem
+	if err != nil && !errors.As(err, &p) {
 		return nil, reach(o.Directory, err)
 	}
-	fields, dir, err := parseDirectory(resp, body)
-	if err != nil {
+	if p != nil {
+		return nil, fmt.Errorf("%s answered with HTTP status %d %s, not an ACME directory; check --server", o.Directory, p.Status, http.StatusText(p.Status))
+	}
+	if ca.dir, err = parseDirectory(r); err != nil {
 		return nil, fmt.Errorf("%s answered with %w; check --server", o.Directory, err)
 	}
-	ca := &CA{url: o.Directory, transport: t, renewalInfo: dir.RenewalInfo, log: o.Log}
-	if dir.Meta != nil {
-		ca.meta = *dir.Meta
-	}
-	// Knowing of renewal information, the library would fetch it with each
-	// certificate.
-	delete(fields, "renewalInfo")
-	if t.directory, err = json.Marshal(fields); err != nil {
-		return nil, err
-	}
-	ca.acme = &acme.Client{
-		Directory:   o.Directory,
-		HTTPClient:  &http.Client{Transport: t},
-		PollTimeout: -1, // we poll, see [CA.await]
-	}
+	ca.nonces.put(r.header.Get("Replay-Nonce"))
 	return ca, nil
 }
 
-func parseDirectory(resp *http.Response, body []byte) (map[string]json.RawMessage, acme.Directory, error) {
-	var dir acme.Directory
-	var fields map[string]json.RawMessage
-	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+func parseDirectory(r *reply) (dir acme.Directory, err error) {
 	switch {
-	case kind == "text/html":
-		return nil, dir, errors.New("a web page (text/html), not an ACME directory")
-	case resp.StatusCode != http.StatusOK:
-		return nil, dir, fmt.Errorf("HTTP status %s, not an ACME directory", resp.Status)
-	case json.Unmarshal(body, &dir) != nil || json.Unmarshal(body, &fields) != nil:
-		return nil, dir, fmt.Errorf("something that is not JSON (%s), not an ACME directory", kind)
+	case r.kind() == "text/html":
+		return dir, errors.New("a web page (text/html), not an ACME directory")
+	case r.decode(&dir) != nil:
+		return dir, fmt.Errorf("something that is not JSON (%s), not an ACME directory", r.kind())
 	case dir.NewNonce == "" || dir.NewAccount == "" || dir.NewOrder == "":
-		return nil, dir, errors.New("JSON without newNonce, newAccount and newOrder, which is not an ACME directory")
+		return dir, errors.New("JSON without newNonce, newAccount and newOrder, which is not an ACME directory")
 	}
-	return fields, dir, nil
+	return dir, nil
 }
 
 // TermsOfService is the URL of what a subscriber agrees to; "" for none.
-func (ca *CA) TermsOfService() string { return ca.meta.TermsOfService }
+func (ca *CA) TermsOfService() string { return ca.dir.Meta.TermsOfService }
 
 // NeedsEAB tells whether registration takes credentials from the CA (§7.3.4).
-func (ca *CA) NeedsEAB() bool { return ca.meta.ExternalAccountRequired }
+func (ca *CA) NeedsEAB() bool { return ca.dir.Meta.ExternalAccountRequired }
+
+// Profiles lists the certificate profiles that the CA offers, with what it says of
+// each (draft-ietf-acme-profiles §3).
+func (ca *CA) Profiles() map[string]string { return ca.dir.Meta.Profiles }
 
 // Requests is the number of requests made so far.
-func (ca *CA) Requests() int64 { return ca.transport.requests.Load() }
+func (ca *CA) Requests() int64 { return ca.requests.Load() }
 
 // Close lets go of the connections.
-func (ca *CA) Close() { ca.transport.next.CloseIdleConnections() }
+func (ca *CA) Close() { ca.http.CloseIdleConnections() }
 
 // Registration is what a new account is made with.
 type Registration struct {
@@ -125,37 +109,35 @@ type Registration struct {
 // Find returns the account of a key that the CA knows (RFC 8555 §7.3.1). The error
 // is an [*Error] of type accountDoesNotExist when it does not.
 func (ca *CA) Find(ctx context.Context, key crypto.Signer) (Account, error) {
-	got, err := ca.acme.GetAccount(ctx, acme.Account{PrivateKey: key})
-	if err != nil {
-		return Account{}, explain(ca.url, err)
-	}
-	return Account{key, got.Location}, nil
+	return ca.newAccount(ctx, key, acme.NewAccount{OnlyReturnExisting: true})
 }
 
 // Register makes an account (§7.3) and agrees to the terms of service.
 func (ca *CA) Register(ctx context.Context, key crypto.Signer, r Registration) (Account, error) {
-	a := acme.Account{PrivateKey: key, TermsOfServiceAgreed: true, Contact: mailto(r.Emails)}
+	in := acme.NewAccount{TermsOfServiceAgreed: true, Contact: mailto(r.Emails)}
 	if r.EAB != nil {
-		dir, err := ca.acme.GetDirectory(ctx)
-		if err != nil {
-			return Account{}, explain(ca.url, err)
-		}
-		if a.ExternalAccountBinding, err = r.EAB.bind(key.Public(), dir.NewAccount); err != nil {
+		var err error
+		if in.ExternalAccountBinding, err = r.EAB.bind(key.Public(), ca.dir.NewAccount); err != nil {
 			return Account{}, err
 		}
 	}
-	got, err := ca.acme.NewAccount(ctx, a)
+	return ca.newAccount(ctx, key, in)
+}
+
+func (ca *CA) newAccount(ctx context.Context, key crypto.Signer, in acme.NewAccount) (Account, error) {
+	r, err := ca.post(ctx, Account{Key: key}, ca.dir.NewAccount, in)
 	if err != nil {
 		return Account{}, explain(ca.url, err)
 	}
-	if got.Location == "" {
+	at := r.header.Get("Location")
+	if at == "" {
 		return Account{}, errors.New("the ACME server registered the account without saying its URL")
 	}
-	return Account{key, got.Location}, nil
+	return Account{key, resolve(ca.dir.NewAccount, at)}, nil
 }
 
 func mailto(emails []string) []string {
-	var urls []string
+	urls := []string{}
 	for _, e := range emails {
 		urls = append(urls, "mailto:"+e)
 	}
@@ -165,16 +147,36 @@ func mailto(emails []string) []string {
 // Details are what the CA knows of an account.
 type Details struct {
 	URL    string
+	Status string
 	Emails []string
 }
 
 // Show asks the CA about an account.
 func (ca *CA) Show(ctx context.Context, a Account) (Details, error) {
-	got, err := ca.acme.GetAccount(ctx, a.acme())
+	return ca.account(ctx, a, nil)
+}
+
+// SetEmails changes the e-mail addresses of an account (§7.3.2); none is none.
+func (ca *CA) SetEmails(ctx context.Context, a Account, emails []string) (Details, error) {
+	return ca.account(ctx, a, map[string]any{"contact": mailto(emails)})
+}
+
+// Deactivate ends an account for good (§7.3.6).
+func (ca *CA) Deactivate(ctx context.Context, a Account) error {
+	_, err := ca.account(ctx, a, map[string]any{"status": acme.Deactivated})
+	return err
+}
+
+func (ca *CA) account(ctx context.Context, a Account, change any) (Details, error) {
+	r, err := ca.post(ctx, a, a.URL, change)
 	if err != nil {
 		return Details{}, explain(ca.url, err)
 	}
-	d := Details{URL: got.Location}
+	var got acme.Account
+	if err := r.decode(&got); err != nil {
+		return Details{}, err
+	}
+	d := Details{URL: a.URL, Status: string(got.Status)}
 	for _, c := range got.Contact {
 		if e, ok := strings.CutPrefix(c, "mailto:"); ok {
 			d.Emails = append(d.Emails, e)
@@ -183,63 +185,26 @@ func (ca *CA) Show(ctx context.Context, a Account) (Details, error) {
 	return d, nil
 }
 
-// Deactivate ends an account for good (§7.3.6).
-func (ca *CA) Deactivate(ctx context.Context, a Account) error {
-	dead := a.acme()
-	dead.Status = acme.StatusDeactivated
-	if _, err := ca.acme.UpdateAccount(ctx, dead); err != nil {
-		return explain(ca.url, err)
-	}
-	return nil
-}
-
 // Revoke revokes a certificate (§7.6) for an RFC 5280 §5.3.1 reason. It is signed
 // with the certificate's key if that is given, else with the account's.
 func (ca *CA) Revoke(ctx context.Context, a Account, cert *x509.Certificate, key crypto.Signer, reason int) error {
-	if key == nil {
-		key = a.Key
+	if ca.dir.RevokeCert == "" {
+		return fmt.Errorf("%s does not revoke certificates by ACME: ask your CA", ca.url)
 	}
-	if err := ca.acme.RevokeCertificate(ctx, a.acme(), cert, key, reason); err != nil {
+	if key != nil {
+		a = Account{Key: key}
+	}
+	in := map[string]any{"certificate": b64(cert.Raw)}
+	if reason != 0 {
+		in["reason"] = reason
+	}
+	r, err := ca.post(ctx, a, ca.dir.RevokeCert, in)
+	var p *acme.Problem
+	if errors.As(err, &p) && p.Type == acme.AlreadyRevoked && r.repeated {
+		return nil // by the attempt whose answer was lost
+	}
+	if err != nil {
 		return explain(ca.url, err)
 	}
 	return nil
-}
-
-// Window is when a CA wants a certificate renewed (RFC 9773 §4.2).
-type Window struct {
-	Start, End  time.Time
-	Explanation string    // a URL
-	AskAgain    time.Time // not before then
-}
-
-// ErrNoRenewalInfo says that the CA has no renewal information.
-var ErrNoRenewalInfo = errors.New("the CA offers no renewal information")
-
-// RenewalInfo asks when the certificate with the identifier (RFC 9773 §4.1) is to be
-// renewed.
-func (ca *CA) RenewalInfo(ctx context.Context, id string) (Window, error) {
-	if ca.renewalInfo == "" || id == "" {
-		return Window{}, ErrNoRenewalInfo
-	}
-	at := strings.TrimSuffix(ca.renewalInfo, "/") + "/" + id
-	resp, body, err := ca.transport.get(ctx, at)
-	if err != nil {
-		return Window{}, reach(ca.url, err)
-	}
-	var info struct {
-		SuggestedWindow struct{ Start, End time.Time }
-		ExplanationURL  string
-	}
-	if resp.StatusCode != http.StatusOK {
-		return Window{}, fmt.Errorf("renewal information: HTTP status %s", resp.Status)
-	}
-	if err := json.Unmarshal(body, &info); err != nil {
-		return Window{}, fmt.Errorf("renewal information: %w", err)
-	}
-	w := Window{Start: info.SuggestedWindow.Start, End: info.SuggestedWindow.End, Explanation: info.ExplanationURL}
-	if w.Start.IsZero() || !w.End.After(w.Start) {
-		return Window{}, errors.New("renewal information: its window ends before it begins")
-	}
-	w.AskAgain, _ = ca.transport.takeRetryAfter(at)
-	return w, nil
 }

@@ -12,7 +12,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"hash"
 	"io"
 	"log/slog"
@@ -22,8 +21,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mholt/acmez/v3/acme"
-
+	"vidimus/internal/acme"
 	"vidimus/internal/certificate"
 	"vidimus/internal/identifier"
 )
@@ -77,33 +75,24 @@ func TestOnlyWhatWasAskedForPasses(t *testing.T) {
 }
 
 func TestProblemsBecomeOneSentence(t *testing.T) {
-	err := explain("https://ca/", fmt.Errorf("attempt 1: https://ca/order: %w", acme.Problem{
-		Type: acme.ProblemTypeRejectedIdentifier, Status: 403, Detail: "two names are not yours\n",
-		Subproblems: []acme.Subproblem{
-			{Problem: acme.Problem{Detail: "not in your set"}, Identifier: acme.Identifier{Type: "dns", Value: "a.example.org"}},
-			{Problem: acme.Problem{Detail: "blocked"}, Identifier: acme.Identifier{Type: "dns", Value: "b.example.org"}},
-		}}))
-	const want = "the ACME server refused: two names are not yours (rejectedIdentifier); a.example.org: not in your set; b.example.org: blocked"
+	sub := func(name, detail string) *acme.Problem {
+		return &acme.Problem{Detail: detail, Identifier: &identifier.Identifier{Type: identifier.DNS, Value: name}}
+	}
+	err := explain("https://ca/", laterThan(&acme.Problem{Type: acme.RejectedIdentifier, Status: 403, Detail: "two names are not yours\n",
+		Subproblems: []*acme.Problem{sub("a.example.org", "not in your set"), sub("b.example.org", "blocked")}},
+		time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)))
+	const want = "the ACME server refused: two names are not yours (rejectedIdentifier); a.example.org: not in your set; b.example.org: blocked; " +
+		"it may be tried again after 2026-01-02 03:04 UTC"
 	var e *Error
-	if err.Error() != want || !errors.As(err, &e) || e.Type != "rejectedIdentifier" {
+	if err.Error() != want || !errors.As(err, &e) || e.Type != "rejectedIdentifier" || len(e.Names) != 2 || e.Names[1].Name != "b.example.org" {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
 
 func TestErrorPagesNeverReachATerminal(t *testing.T) {
-	tr := &transport{log: discard()}
-	req, _ := http.NewRequest("GET", "https://ca.example.org/order", nil)
-	resp := answer(req, http.StatusBadGateway, "text/html", []byte("<html>\x1b[31mBad Gateway</html>"))
-	resp.Status = "502 Bad Gateway"
-	resp, err := tr.asProblem(req, resp)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var p acme.Problem
-	if err := json.NewDecoder(resp.Body).Decode(&p); err != nil {
-		t.Fatal(err)
-	}
-	if want := "https://ca.example.org/order answered with HTTP status 502 Bad Gateway"; p.Detail != want || p.Status != 502 {
+	r := &reply{status: http.StatusBadGateway, header: http.Header{"Content-Type": {"text/html"}}, body: []byte("<html>\x1b[31mBad Gateway</html>")}
+	p := r.problem("https://ca.example.org/order")
+	if want := "https://ca.example.org/order answered with HTTP status 502 Bad Gateway"; p == nil || p.Detail != want || p.Status != 502 {
 		t.Errorf("%+v", p)
 	}
 }

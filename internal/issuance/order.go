@@ -7,12 +7,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/mholt/acmez/v3/acme"
-
+	"vidimus/internal/acme"
 	"vidimus/internal/authenticator"
 	"vidimus/internal/certificate"
 	"vidimus/internal/identifier"
@@ -20,283 +21,304 @@ import (
 
 // Request is a certificate to be ordered.
 type Request struct {
-	Identifiers   []identifier.Identifier // in the order they are to stand in the request
-	Key           crypto.Signer
+	Identifiers   []identifier.Identifier     // in the order they are to stand in the request
+	Key           crypto.Signer               // nil with a CSR
+	CSR           []byte                      // DER; nil to make one
+	MustStaple    bool                        // RFC 7633
 	Replaces      string                      // the renewal ID of the certificate it renews; "" for none
 	Authenticator authenticator.Authenticator // not asked when the CA wants no proof
 	Challenges    []string                    // preferred types, best first; empty means the authenticator's
-	Timeout       time.Duration               // for the CA to issue, once all is proved
+	// PreferredProfile is asked for if the CA offers it, RequiredProfile always.
+	PreferredProfile string
+	RequiredProfile  string
+	PreferredChain   string        // the common name at the top of the chain to take; "" is the CA's choice
+	AllowSubset      bool          // leave out names that the CA does not certify
+	Trial            bool          // give the authorizations back afterwards
+	Timeout          time.Duration // for the CA to issue, once all is proved
 }
 
 // Obtained is an issued certificate with its chain.
 type Obtained struct {
-	Cert  *x509.Certificate
-	Chain []*x509.Certificate // its issuer first
+	Cert    *x509.Certificate
+	Chain   []*x509.Certificate // its issuer first
+	LeftOut []Failure           // with AllowSubset
 }
 
 // Obtain takes an order through RFC 8555 §7.4: order, proofs, finalization,
 // download. What it returns was checked against the request.
 func (ca *CA) Obtain(ctx context.Context, a Account, r Request) (*Obtained, error) {
+	var left []Failure
+	for {
+		got, err := ca.obtain(ctx, a, r)
+		if err == nil {
+			got.LeftOut = left
+			return got, nil
+		}
+		refused := refusedNames(err)
+		kept := slices.DeleteFunc(slices.Clone(r.Identifiers), func(id identifier.Identifier) bool {
+			return slices.ContainsFunc(refused, func(f Failure) bool { return f.Name == id.Value })
+		})
+		if !r.AllowSubset || len(refused) == 0 || len(kept) == 0 || len(kept) == len(r.Identifiers) {
+			return nil, err
+		}
+		left = append(left, refused...)
+		r.Identifiers = kept
+	}
+}
+
+// refusedNames lists the names that an order failed for, if it failed for some.
+func refusedNames(err error) []Failure {
+	var ae *AuthorizationError
+	if errors.As(err, &ae) {
+		return ae.Failures
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Names
+	}
+	return nil
+}
+
+func (ca *CA) obtain(ctx context.Context, a Account, r Request) (got *Obtained, err error) {
 	order, err := ca.newOrder(ctx, a, r)
 	if err != nil {
 		return nil, err
 	}
-	if order.Status == acme.StatusPending {
+	if r.Trial {
+		defer ca.giveBack(context.WithoutCancel(ctx), a, order.Authorizations)
+	}
+	if order.Status == acme.Pending {
 		if err := ca.authorize(ctx, a, order, r); err != nil {
 			return nil, err
 		}
 	}
-	csr, err := certificate.Request(r.Key, r.Identifiers)
-	if err != nil {
+	csr := r.CSR
+	if csr == nil {
+		if csr, err = certificate.Request(r.Key, r.Identifiers, r.MustStaple); err != nil {
+			return nil, err
+		}
+	}
+	if err = ca.finalize(ctx, a, order, csr, r.Timeout); err != nil {
 		return nil, err
 	}
-	if order, err = ca.finalize(ctx, a, order, csr, r.Timeout); err != nil {
-		return nil, err
-	}
-	chains, err := ca.acme.GetCertificateChain(ctx, a.acme(), order.Certificate)
-	if err != nil {
-		return nil, explain(ca.url, err)
-	}
-	return check(chains[0].ChainPEM, r)
+	return ca.download(ctx, a, order.Certificate, r)
+}
+
+// resource is an order with its URL.
+type resource struct {
+	acme.Order
+	at string
 }
 
 // newOrder orders, as a replacement where the CA takes that (RFC 9773 §5). A
 // replacement that the CA does not accept must not keep a name from its renewal.
-func (ca *CA) newOrder(ctx context.Context, a Account, r Request) (acme.Order, error) {
-	order := acme.Order{}
-	for _, id := range r.Identifiers {
-		order.Identifiers = append(order.Identifiers, acme.Identifier{Type: string(id.Type), Value: id.Value})
+func (ca *CA) newOrder(ctx context.Context, a Account, r Request) (*resource, error) {
+	in := acme.NewOrder{Identifiers: r.Identifiers}
+	if ca.dir.RenewalInfo != "" {
+		in.Replaces = r.Replaces
 	}
-	if ca.renewalInfo != "" {
-		order.Replaces = r.Replaces
+	var err error
+	if in.Profile, err = ca.profile(r); err != nil {
+		return nil, err
 	}
-	got, err := ca.acme.NewOrder(ctx, a.acme(), order)
-	var p acme.Problem
-	if order.Replaces != "" && errors.As(err, &p) && mayBeOfReplaces(p) {
+	got, err := ca.post(ctx, a, ca.dir.NewOrder, in)
+	var p *acme.Problem
+	if in.Replaces != "" && errors.As(err, &p) && mayBeOfReplaces(p) {
 		ca.log.Info("ordering without naming the certificate that is replaced", "reason", problemText(p))
-		order.Replaces = ""
-		got, err = ca.acme.NewOrder(ctx, a.acme(), order)
+		in.Replaces = ""
+		got, err = ca.post(ctx, a, ca.dir.NewOrder, in)
 	}
 	if err != nil {
-		return got, explain(ca.url, err)
+		return nil, explain(ca.url, err)
 	}
-	if got.Location == "" {
-		return got, errors.New("the ACME server took the order without saying its URL")
+	order := &resource{at: got.header.Get("Location")}
+	if err := got.decode(&order.Order); err != nil {
+		return nil, err
 	}
-	return got, nil
+	if order.at == "" {
+		return nil, errors.New("the ACME server took the order without saying its URL")
+	}
+	order.at = resolve(ca.dir.NewOrder, order.at)
+	return order, nil
+}
+
+// profile is the one to ask for (draft-ietf-acme-profiles §4).
+func (ca *CA) profile(r Request) (string, error) {
+	offered := ca.Profiles()
+	if name := r.RequiredProfile; name != "" {
+		if _, ok := offered[name]; ok {
+			return name, nil
+		}
+		if len(offered) == 0 {
+			return "", fmt.Errorf("the CA has no profiles, so none called %q: leave --required-profile out, or choose another CA with --server", name)
+		}
+		return "", fmt.Errorf("the CA has no profile %q: choose --required-profile from %s", name, strings.Join(slices.Sorted(maps.Keys(offered)), ", "))
+	}
+	if _, ok := offered[r.PreferredProfile]; ok {
+		return r.PreferredProfile, nil
+	}
+	return "", nil
 }
 
 // mayBeOfReplaces tells whether an order may do better without "replaces". RFC 9773
 // §5 names 409 alreadyReplaced, but CAs also answer that they do not know the old
 // certificate, in many ways, and some by breaking down. What says that the order
 // itself is refused is left as it is.
-func mayBeOfReplaces(p acme.Problem) bool {
+func mayBeOfReplaces(p *acme.Problem) bool {
 	switch p.Type {
-	case acme.ProblemTypeRateLimited, acme.ProblemTypeRejectedIdentifier, acme.ProblemTypeUnsupportedIdentifier,
-		acme.ProblemTypeAccountDoesNotExist, acme.ProblemTypeExternalAccountRequired, acme.ProblemTypeUserActionRequired,
-		acme.ProblemTypeBadNonce, acme.ProblemTypeBadSignatureAlgorithm, acme.ProblemTypeCAA, acme.ProblemTypeDNS:
+	case acme.RateLimited, acme.RejectedIdentifier, acme.UnsupportedIdentifier,
+		acme.AccountDoesNotExist, acme.ExternalAccountRequired, acme.UserActionRequired,
+		acme.BadNonce, acme.BadSignatureAlgorithm, acme.CAA, acme.DNS:
 		return false
 	}
 	return true
 }
 
-// authorize proves control of the names that the CA has no proof of yet.
-func (ca *CA) authorize(ctx context.Context, a Account, order acme.Order, r Request) (err error) {
-	var pending []acme.Authorization
-	var challenges []acme.Challenge
-	for _, at := range order.Authorizations {
-		authz, err := ca.acme.GetAuthorization(ctx, a.acme(), at)
-		if err != nil {
-			return explain(ca.url, err)
-		}
-		switch authz.Status {
-		case acme.StatusValid:
-		case acme.StatusPending:
-			c, err := choose(authz, r)
-			if err != nil {
-				return err
-			}
-			pending, challenges = append(pending, authz), append(challenges, c)
-		default:
-			return fmt.Errorf("the authorization of %s is %s: try again for a new one", authz.Identifier.Value, authz.Status)
-		}
-	}
-	if len(pending) == 0 {
-		return nil
-	}
-	defer func() { err = errors.Join(err, r.Authenticator.Cleanup(context.WithoutCancel(ctx))) }()
-	if err := r.Authenticator.Present(ctx, toPresent(challenges)); err != nil {
-		return err
-	}
-	return ca.validate(ctx, a, pending, challenges, r)
-}
-
-// choose picks the challenge to answer.
-func choose(authz acme.Authorization, r Request) (acme.Challenge, error) {
-	if r.Authenticator == nil {
-		return acme.Challenge{}, fmt.Errorf("the CA wants a proof of control of %s: choose how with --standalone or --webroot", authz.Identifier.Value)
-	}
-	types := r.Authenticator.Types()
-	if len(r.Challenges) > 0 {
-		types = slices.DeleteFunc(slices.Clone(r.Challenges), func(t string) bool { return !slices.Contains(types, t) })
-	}
-	for _, t := range types {
-		for _, c := range authz.Challenges {
-			if c.Type == t {
-				return c, nil
-			}
-		}
-	}
-	name := authz.Identifier.Value
-	if authz.Wildcard {
-		name = "*." + name
-	}
-	var offered []string
-	for _, c := range authz.Challenges {
-		offered = append(offered, c.Type)
-	}
-	return acme.Challenge{}, fmt.Errorf("the CA wants %s for %s, which the chosen authenticator cannot answer (it answers %s)",
-		strings.Join(offered, " or "), name, strings.Join(types, ", "))
-}
-
-func toPresent(challenges []acme.Challenge) []authenticator.Challenge {
-	var out []authenticator.Challenge
-	for _, c := range challenges {
-		out = append(out, authenticator.Challenge{
-			Identifier: identifier.Identifier{Type: identifier.Type(c.Identifier.Type), Value: c.Identifier.Value},
-			Type:       c.Type, Token: c.Token, KeyAuthorization: c.KeyAuthorization,
-		})
-	}
-	return out
-}
-
-// validate asks the CA to look at the answers, all at the same time, and waits for
-// what it finds.
-func (ca *CA) validate(ctx context.Context, a Account, pending []acme.Authorization, challenges []acme.Challenge, r Request) error {
-	for _, c := range challenges {
-		if _, err := ca.acme.InitiateChallenge(ctx, a.acme(), c); err != nil {
-			return explain(ca.url, err)
-		}
-	}
-	var failures []Failure
-	first := firstPoll // one wait serves all
-	for i, authz := range pending {
-		at := authz.Location
-		err := ca.await(ctx, at, first, authorizationTimeout, func() (done bool, err error) {
-			authz, err = ca.acme.GetAuthorization(ctx, a.acme(), at)
-			return authz.Status != acme.StatusPending, err
-		})
-		if err != nil {
-			return fmt.Errorf("waiting for the validation of %s: %w", challenges[i].Identifier.Value, err)
-		}
-		first = 0
-		if authz.Status != acme.StatusValid {
-			failures = append(failures, failureOf(authz, challenges[i]))
-		}
-	}
-	if len(failures) > 0 {
-		return &AuthorizationError{failures, r.Authenticator.Hint()}
-	}
-	return nil
-}
-
-func failureOf(authz acme.Authorization, chosen acme.Challenge) Failure {
-	f := Failure{Name: authz.Identifier.Value, Type: "unknown", Detail: "the authorization is " + authz.Status}
-	for _, c := range authz.Challenges {
-		if c.Error != nil && (c.Type == chosen.Type || f.Type == "unknown") {
-			f.Type, f.Detail = shortType(c.Error.Type), oneLine(c.Error.Detail)
-		}
-	}
-	return f
-}
-
-// authorizationTimeout bounds the wait for one validation; CAs look from several
-// places and try again for about half a minute.
-const authorizationTimeout = 2 * time.Minute
-
-// Polling begins after about as long as a fast CA takes, and backs off.
+// Polling begins at once and backs off.
 const (
 	firstPoll = 12 * time.Millisecond
 	lastPoll  = 4 * time.Second
 )
 
-// await polls the resource at url until done: after first, and from then on when the
-// CA's Retry-After says or, for one that says nothing, at growing intervals.
-func (ca *CA) await(ctx context.Context, url string, first, timeout time.Duration, poll func() (done bool, err error)) error {
+// await polls a resource until done: at once, and from then on when the CA's
+// Retry-After says or, for one that says nothing, at growing intervals.
+func (ca *CA) await(ctx context.Context, a Account, url string, timeout time.Duration, done func(*reply) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	ca.transport.takeRetryAfter(url) // said before there was anything to wait for
-	next := first
 	for wait := firstPoll; ; wait = min(wait*8/5, lastPoll) {
-		timer := time.NewTimer(next)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return fmt.Errorf("the CA did not come to a result within %v: try again later", timeout)
+		r, err := ca.post(ctx, a, url, nil)
+		if err == nil {
+			var ok bool
+			if ok, err = done(r); ok {
+				return nil
 			}
-			return ctx.Err()
 		}
-		done, err := poll()
-		if err != nil {
+		if err == nil {
+			next := wait
+			if at, ok := parseRetryAfter(r.header.Get("Retry-After"), time.Now()); ok {
+				next = max(time.Until(at), firstPoll)
+			}
+			err = sleep(ctx, next)
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil:
+			return fmt.Errorf("the CA did not come to a result within %v: try again later", timeout)
+		default:
 			return explain(ca.url, err)
-		}
-		if done {
-			return nil
-		}
-		next = wait
-		if at, ok := ca.transport.takeRetryAfter(url); ok {
-			next = max(time.Until(at), firstPoll)
 		}
 	}
 }
 
 // finalize sends the certificate request and waits until the certificate is issued.
-func (ca *CA) finalize(ctx context.Context, a Account, order acme.Order, csr []byte, timeout time.Duration) (acme.Order, error) {
-	at := order.Location
+func (ca *CA) finalize(ctx context.Context, a Account, order *resource, csr []byte, timeout time.Duration) error {
+	if timeout <= 0 {
+		timeout = issuanceTimeout
+	}
+	payload := map[string]string{"csr": b64(csr)}
 	for range maxFinalize {
-		got, err := ca.acme.FinalizeOrder(ctx, a.acme(), order, csr)
-		got.Location = at
-		var p acme.Problem
-		if errors.As(err, &p) {
-			return got, explain(ca.url, err)
+		r, err := ca.post(ctx, a, order.Finalize, payload)
+		switch {
+		case err == nil:
+			if err := r.decode(&order.Order); err != nil {
+				return err
+			}
+		case r == nil || !r.repeated && !isType(err, acme.OrderNotReady):
+			return explain(ca.url, err)
+		default:
+			// An earlier attempt, whose answer was lost, may have been taken; and an order
+			// that is not ready yet becomes so (§7.4).
+			order.Status = ""
 		}
-		// An order that the CA has not made ready yet is to be finalized again (§7.4).
-		notReady := got.Status == acme.StatusPending || got.Status == acme.StatusReady
-		if notReady || got.Status == acme.StatusProcessing {
-			busy := got.Status
-			err = ca.await(ctx, at, firstPoll, timeout, func() (bool, error) {
-				got, err = ca.acme.GetOrder(ctx, a.acme(), got)
-				return got.Status != busy || got.Status == acme.StatusReady, err
+		waiting := func(s acme.Status) bool { return s == acme.Processing || s == acme.Pending }
+		if s := order.Status; waiting(s) || s == "" {
+			err = ca.await(ctx, a, order.at, timeout, func(r *reply) (bool, error) {
+				err := r.decode(&order.Order)
+				return !waiting(order.Status), err
 			})
 			if err != nil {
-				return got, fmt.Errorf("waiting for the certificate: %w", err)
+				return fmt.Errorf("waiting for the certificate: %w", err)
 			}
 		}
-		switch got.Status {
-		case acme.StatusValid:
-			return got, nil
-		case acme.StatusReady:
-			order = got
+		switch order.Status {
+		case acme.Valid:
+			return nil
+		case acme.Ready: // once more
 		default:
-			return got, orderError(ca.url, got, err)
+			return orderError(ca.url, order)
 		}
 	}
-	return order, errors.New("the CA says again and again that the order is ready, and that it is not")
+	return errors.New("the CA says again and again that the order is ready, and that it is not")
 }
 
 // maxFinalize bounds how often a request is sent to a CA of two minds.
 const maxFinalize = 5
 
-func orderError(server string, order acme.Order, err error) error {
+// issuanceTimeout is Certbot's.
+const issuanceTimeout = 90 * time.Second
+
+func isType(err error, t acme.ProblemType) bool {
+	var p *acme.Problem
+	return errors.As(err, &p) && p.Type == t
+}
+
+func orderError(server string, order *resource) error {
 	if order.Error != nil {
-		return explain(server, *order.Error)
-	}
-	if err != nil {
-		return explain(server, err)
+		return explain(server, order.Error)
 	}
 	return fmt.Errorf("the CA gave the order up without saying why; it is %s", order.Status)
+}
+
+// download fetches the certificate, and other chains for it if one is preferred
+// (§7.4.2).
+func (ca *CA) download(ctx context.Context, a Account, at string, r Request) (*Obtained, error) {
+	got, err := ca.post(ctx, a, at, nil)
+	if err != nil {
+		return nil, explain(ca.url, err)
+	}
+	first, err := check(got.body, r)
+	if err != nil || r.PreferredChain == "" || first.top() == r.PreferredChain {
+		return first, err
+	}
+	tops := []string{first.top()}
+	for _, alt := range alternates(got.header.Values("Link")) {
+		other, err := ca.post(ctx, a, resolve(at, alt), nil)
+		if err != nil {
+			ca.log.Info("another chain cannot be downloaded", "error", err)
+			continue
+		}
+		o, err := check(other.body, r)
+		if err != nil {
+			ca.log.Info("another chain is of no use", "error", err)
+			continue
+		}
+		if o.top() == r.PreferredChain {
+			return o, nil
+		}
+		tops = append(tops, o.top())
+	}
+	ca.log.Warn("no chain leads to the preferred one; using the CA's first", "preferred", r.PreferredChain, "offered", tops)
+	return first, nil
+}
+
+// top is the common name of the issuer of the chain's last certificate.
+func (o *Obtained) top() string {
+	return o.Chain[len(o.Chain)-1].Issuer.CommonName
+}
+
+// maxAlternates bounds the chains that are looked at.
+const maxAlternates = 10
+
+var alternate = regexp.MustCompile(`<([^>]*)>\s*;[^,<]*\brel="?alternate"?`)
+
+// alternates lists the URLs of the Link headers that have this relation (RFC 8288).
+func alternates(links []string) (urls []string) {
+	for _, l := range links {
+		for _, m := range alternate.FindAllStringSubmatch(l, maxAlternates) {
+			urls = append(urls, m[1])
+		}
+	}
+	return urls[:min(len(urls), maxAlternates)]
 }
 
 // check makes sure that what the CA sent is what was asked for, before anything is
@@ -308,10 +330,14 @@ func check(chainPEM []byte, r Request) (*Obtained, error) {
 		return nil, fmt.Errorf("the CA's answer holds no certificate: %w", err)
 	}
 	leaf := certs[0]
+	matches := func() bool { return certificate.KeyMatches(leaf, r.Key) }
+	if r.CSR != nil {
+		matches = func() bool { return certificate.RequestMatches(leaf, r.CSR) }
+	}
 	switch {
 	case len(certs) < 2:
 		return nil, errors.New("the CA sent the certificate without its issuer's")
-	case !certificate.KeyMatches(leaf, r.Key):
+	case !matches():
 		return nil, errors.New("the CA sent a certificate for another key; nothing was saved")
 	case !slices.Equal(certificate.Identifiers(leaf), identifier.Sorted(r.Identifiers)):
 		return nil, fmt.Errorf("the CA sent a certificate for %v instead of %v; nothing was saved",

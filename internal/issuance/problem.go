@@ -9,55 +9,68 @@ import (
 	"net/url"
 	"strings"
 	"syscall"
+	"time"
 
-	"github.com/mholt/acmez/v3/acme"
+	"vidimus/internal/acme"
 )
 
 // An Error is what a CA refused, in one sentence for a person.
 type Error struct {
-	Type string // RFC 8555 §6.7 without its prefix, such as "rejectedIdentifier"; may be ""
-	text string
-	err  error
+	Type  string    // RFC 8555 §6.7 without its prefix, such as "rejectedIdentifier"; may be ""
+	Names []Failure // the names that it is about, if it says so (§6.7.1)
+	// RetryAt is when the CA will look at the request again; zero if it did not say.
+	RetryAt time.Time
+	text    string
+	err     error
 }
 
 func (e *Error) Error() string { return e.text }
 func (e *Error) Unwrap() error { return e.err }
 
-// explain makes a sentence of an error of the ACME library or of the network.
+// explain makes a sentence of a problem or of an error of the network.
 func explain(server string, err error) error {
-	var p acme.Problem
-	if errors.As(err, &p) {
-		return &Error{Type: shortType(p.Type), text: "the ACME server refused: " + problemText(p), err: err}
+	var e *Error
+	if errors.As(err, &e) {
+		return err // it is one
 	}
-	return reach(server, err)
+	var p *acme.Problem
+	if !errors.As(err, &p) {
+		return reach(server, err)
+	}
+	e = &Error{Type: string(p.Type), text: "the ACME server refused: " + problemText(p), err: err}
+	for _, sub := range p.Subproblems {
+		if sub.Identifier != nil {
+			e.Names = append(e.Names, Failure{Name: sub.Identifier.Value, Type: string(sub.Type), Detail: oneLine(sub.Detail)})
+		}
+	}
+	var later laterError
+	if errors.As(err, &later) {
+		e.RetryAt = later.at
+		e.text += "; it may be tried again after " + later.at.UTC().Format("2006-01-02 15:04 UTC")
+	}
+	return e
 }
 
 // problemText words a problem document with all its subproblems (RFC 8555 §6.7.1).
-func problemText(p acme.Problem) string {
+func problemText(p *acme.Problem) string {
 	text := oneLine(p.Detail)
-	if text == "" {
-		text = oneLine(p.Title)
-	}
 	if text == "" {
 		text = fmt.Sprintf("HTTP status %d", p.Status)
 	}
-	if t := shortType(p.Type); t != "" {
-		text += " (" + t + ")"
+	if p.Type != "" {
+		text += " (" + string(p.Type) + ")"
 	}
 	for _, sub := range p.Subproblems {
 		if len(p.Subproblems) == 1 && sub.Detail == p.Detail {
 			continue // it has been said
 		}
-		text += fmt.Sprintf("; %s: %s", sub.Identifier.Value, oneLine(sub.Detail))
+		text += "; "
+		if sub.Identifier != nil {
+			text += sub.Identifier.Value + ": "
+		}
+		text += oneLine(sub.Detail)
 	}
 	return text
-}
-
-func shortType(t string) string {
-	if short, ok := strings.CutPrefix(t, acme.ProblemTypeNamespace); ok {
-		return short
-	}
-	return ""
 }
 
 // oneLine makes what a CA said fit for a terminal.
@@ -69,6 +82,21 @@ func oneLine(s string) string {
 		return r
 	}, s)
 	return clip(strings.TrimSpace(s), 1000)
+}
+
+// passing tells whether an error of the network may be gone at the next attempt.
+func passing(err error) bool {
+	var unknown x509.UnknownAuthorityError
+	var wrongName x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &unknown), errors.As(err, &wrongName), errors.As(err, &invalid), errors.Is(err, context.Canceled):
+		return false
+	case errors.As(err, &dns):
+		return !dns.IsNotFound
+	}
+	return true
 }
 
 // reach words why a server could not be reached.

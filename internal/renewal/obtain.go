@@ -81,8 +81,9 @@ func (o *Obtainer) Order(ctx context.Context, set *settings.Settings, ids []iden
 	}
 	start := time.Now()
 	got, err := ca.Obtain(ctx, issuance.Account{Key: acc.Key, URL: acc.URL}, issuance.Request{
-		Identifiers: ids, Key: key, Replaces: replaces(old, set.Server), Authenticator: auth,
-		Challenges: set.PrefChallenges, Timeout: o.Timeout,
+		Identifiers: ids, Key: key, CSR: set.CSR, MustStaple: set.MustStaple, Replaces: replaces(old, set.Server),
+		Authenticator: auth, Challenges: set.PrefChallenges, PreferredProfile: set.PreferredProfile, RequiredProfile: set.RequiredProfile,
+		PreferredChain: set.PreferredChain, AllowSubset: set.AllowSubset, Trial: set.DryRun, Timeout: o.Timeout,
 	})
 	o.Log.Info("order ended", "names", identifier.Values(ids), "took", time.Since(start), "requests", ca.Requests(), "error", err)
 	if err != nil {
