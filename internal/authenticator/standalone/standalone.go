@@ -12,19 +12,38 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"vidimus/internal/authenticator"
 )
 
-// Server is the authenticator. Port is where it listens; an empty Address is all
-// addresses of the machine, IPv6 and IPv4.
+// Server is the authenticator of one order. Port is where it listens; an empty
+// Address is all addresses of the machine, IPv6 and IPv4.
 type Server struct {
 	Port    int
 	Address string
+	// Ports is shared by the orders that may run at the same time; nil for one that is
+	// alone.
+	Ports *Ports
 
-	server *http.Server
+	port   *port
+	tokens []string
+}
+
+// Ports holds the ports that orders listen on. Orders that want the same one share
+// it: the first opens it, the last closes it.
+type Ports struct {
+	mu   sync.Mutex
+	open map[string]*port // by address; guarded by mu
+}
+
+// port is an open one with what it serves.
+type port struct {
+	server  *http.Server
+	orders  int       // that use it; guarded by Ports.mu
+	answers *sync.Map // by path
 }
 
 var _ authenticator.Authenticator = (*Server)(nil)
@@ -45,16 +64,38 @@ func (s *Server) Hint() string {
 
 // Present listens and serves the answers.
 func (s *Server) Present(ctx context.Context, challenges []authenticator.Challenge) error {
-	answers := make(map[string]string, len(challenges))
-	for _, c := range challenges {
-		answers[authenticator.HTTPPath+c.Token] = c.KeyAuthorization
+	if s.Ports == nil {
+		s.Ports = new(Ports)
 	}
-	listeners, err := s.listen(ctx)
+	p, err := s.Ports.join(ctx, s)
 	if err != nil {
 		return err
 	}
-	s.server = &http.Server{
-		Handler:           serve(answers),
+	s.port = p
+	for _, c := range challenges {
+		path := authenticator.HTTPPath + c.Token
+		p.answers.Store(path, c.KeyAuthorization)
+		s.tokens = append(s.tokens, path)
+	}
+	return nil
+}
+
+func (s *Server) addr() string { return net.JoinHostPort(s.Address, strconv.Itoa(s.Port)) }
+
+func (ps *Ports) join(ctx context.Context, s *Server) (*port, error) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if p := ps.open[s.addr()]; p != nil {
+		p.orders++
+		return p, nil
+	}
+	listeners, err := s.listen(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p := &port{orders: 1, answers: new(sync.Map)}
+	p.server = &http.Server{
+		Handler:           p,
 		ReadHeaderTimeout: 10 * time.Second,
 		WriteTimeout:      10 * time.Second,
 		IdleTimeout:       5 * time.Second,
@@ -62,28 +103,31 @@ func (s *Server) Present(ctx context.Context, challenges []authenticator.Challen
 		ErrorLog:          log.New(io.Discard, "", 0),
 	}
 	for _, l := range listeners {
-		go s.server.Serve(l)
+		go p.server.Serve(l)
 	}
-	return nil
+	if ps.open == nil {
+		ps.open = map[string]*port{}
+	}
+	ps.open[s.addr()] = p
+	return p, nil
 }
 
-func serve(answers map[string]string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		answer, ok := answers[r.URL.Path]
-		if !ok || r.Method != http.MethodGet && r.Method != http.MethodHead {
-			http.NotFound(w, r)
-			return
-		}
-		w.Header().Set("Content-Type", "application/octet-stream")
-		_, _ = io.WriteString(w, answer)
+// ServeHTTP serves the answers and nothing else.
+func (p *port) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	answer, ok := p.answers.Load(r.URL.Path)
+	if !ok || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		http.NotFound(w, r)
+		return
 	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	_, _ = io.WriteString(w, answer.(string))
 }
 
 // listen binds the port. Without an address one socket takes both protocols, and
 // two are tried on machines whose IPv6 sockets do not take IPv4.
 func (s *Server) listen(ctx context.Context) ([]net.Listener, error) {
 	var lc net.ListenConfig // Go sets SO_REUSEADDR
-	addr := net.JoinHostPort(s.Address, strconv.Itoa(s.Port))
+	addr := s.addr()
 	l, err := lc.Listen(ctx, "tcp", addr)
 	if err == nil {
 		return []net.Listener{l}, nil
@@ -113,12 +157,23 @@ func (s *Server) explain(err error) error {
 	return fmt.Errorf("could not bind TCP port %d: %s", s.Port, msg)
 }
 
-// Cleanup closes the server and its connections at once.
+// Cleanup takes the answers back, and closes the port and its connections at once
+// when no other order uses it.
 func (s *Server) Cleanup(context.Context) error {
-	if s.server == nil {
+	if s.port == nil {
 		return nil
 	}
-	err := s.server.Close()
-	s.server = nil
-	return err
+	p := s.port
+	s.port = nil
+	for _, path := range s.tokens {
+		p.answers.Delete(path)
+	}
+	s.tokens = nil
+	s.Ports.mu.Lock()
+	defer s.Ports.mu.Unlock()
+	if p.orders--; p.orders > 0 {
+		return nil
+	}
+	delete(s.Ports.open, s.addr())
+	return p.server.Close()
 }

@@ -63,3 +63,36 @@ func TestPortInUseSaysWhatToDo(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestOrdersShareAPort(t *testing.T) {
+	ports, number := new(Ports), freePort(t)
+	a, b := &Server{Port: number, Ports: ports}, &Server{Port: number, Ports: ports}
+	present := func(s *Server, token string) {
+		if err := s.Present(t.Context(), []authenticator.Challenge{{Token: token, KeyAuthorization: token + ".thumb"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	present(a, "one")
+	present(b, "two")
+	if err := a.Cleanup(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for token, want := range map[string]int{"one": 404, "two": 200} {
+		resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/.well-known/acme-challenge/%s", number, token))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s: %d, want %d", token, resp.StatusCode, want)
+		}
+	}
+	if err := b.Cleanup(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := net.Listen("tcp", fmt.Sprintf(":%d", number)); err != nil {
+		t.Errorf("the port stays open: %v", err)
+	} else {
+		l.Close()
+	}
+}

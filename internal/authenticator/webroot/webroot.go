@@ -10,18 +10,30 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 
 	"vidimus/internal/authenticator"
 	"vidimus/internal/durable"
 )
 
-// Webroot is the authenticator. Root tells the document root of a name; "" is an
-// error for that name.
+// Webroot is the authenticator of one order. Root tells the document root of a name;
+// "" is an error for that name.
 type Webroot struct {
 	Root func(name string) string
+	// Made is shared by the orders that may run at the same time; nil for one that is
+	// alone.
+	Made *Made
 
-	files, dirs []string // what was made, in order
+	files, dirs []string // what was placed, and the directories it needs, in order
+}
+
+// Made knows the directories that orders made and still need. The last order that
+// needs one removes it.
+type Made struct {
+	mu   sync.Mutex
+	uses map[string]int // orders that need a directory that was made; guarded by mu
 }
 
 var _ authenticator.Authenticator = (*Webroot)(nil)
@@ -45,6 +57,9 @@ func CheckRoot(path string) (string, error) {
 
 // Present writes the files, readable by the web server whatever the umask.
 func (w *Webroot) Present(_ context.Context, challenges []authenticator.Challenge) error {
+	if w.Made == nil {
+		w.Made = new(Made)
+	}
 	for _, c := range challenges {
 		if err := w.present(c); err != nil {
 			return errors.Join(err, w.Cleanup(context.Background()))
@@ -69,8 +84,8 @@ func (w *Webroot) present(c authenticator.Challenge) error {
 	if err != nil {
 		return fmt.Errorf("couldn't create the directory for %s's http-01 challenge: %w", c.Identifier, err)
 	}
-	path := filepath.Join(dir, c.Token)
-	os.Remove(path) // left by a run that was killed
+	path := filepath.Join(dir, c.Token) // in a directory that stays as long as w needs it
+	os.Remove(path)                     // left by a run that was killed
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
@@ -86,26 +101,50 @@ func (w *Webroot) mkdirs(root string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	w.Made.mu.Lock()
+	defer w.Made.mu.Unlock()
 	dir := root
 	for part := range strings.SplitSeq(strings.Trim(authenticator.HTTPPath, "/"), "/") {
 		dir = filepath.Join(dir, part)
-		err := os.Mkdir(dir, 0o755)
-		if errors.Is(err, fs.ErrExist) {
-			continue
-		}
+		made, err := w.mkdir(dir, info)
 		if err != nil {
 			return "", err
 		}
-		w.dirs = append(w.dirs, dir)
-		durable.KeepOwner(dir, info)
-		if err := os.Chmod(dir, 0o755); err != nil { // not less, by the umask
-			return "", err
+		if made || w.Made.uses[dir] > 0 {
+			w.need(dir)
 		}
 	}
 	return dir, nil
 }
 
-// Cleanup removes the files, and those directories it made that are empty.
+// mkdir makes a directory unless there is one.
+func (w *Webroot) mkdir(dir string, like fs.FileInfo) (made bool, err error) {
+	err = os.Mkdir(dir, 0o755)
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	w.need(dir) // whatever comes, it is removed
+	durable.KeepOwner(dir, like)
+	return true, os.Chmod(dir, 0o755) // not less, by the umask
+}
+
+// need notes, once, that this order needs a directory that was made. Made is locked.
+func (w *Webroot) need(dir string) {
+	if slices.Contains(w.dirs, dir) {
+		return
+	}
+	if w.Made.uses == nil {
+		w.Made.uses = map[string]int{}
+	}
+	w.Made.uses[dir]++
+	w.dirs = append(w.dirs, dir)
+}
+
+// Cleanup removes the files, and the directories that were made, when no other order
+// needs them and they are empty.
 func (w *Webroot) Cleanup(context.Context) error {
 	var errs []error
 	for _, path := range w.files {
@@ -113,8 +152,15 @@ func (w *Webroot) Cleanup(context.Context) error {
 			errs = append(errs, err)
 		}
 	}
-	for i := len(w.dirs) - 1; i >= 0; i-- {
-		os.Remove(w.dirs[i]) // stays when another program put something there
+	if w.Made != nil {
+		w.Made.mu.Lock()
+		defer w.Made.mu.Unlock()
+	}
+	for _, dir := range slices.Backward(w.dirs) {
+		if w.Made.uses[dir]--; w.Made.uses[dir] == 0 {
+			delete(w.Made.uses, dir)
+			os.Remove(dir) // stays when another program put something there
+		}
 	}
 	w.files, w.dirs = nil, nil
 	return errors.Join(errs...)
