@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -26,7 +27,16 @@ type Pebble struct {
 	Directory string // URL
 	CABundle  string // file: who signs the CA's own TLS certificate
 	HTTPPort  int    // where http-01 is validated
+	DNS       string // URL of the DNS server's management; "" with PebbleOptions.DNSServer
 	Log       *Output
+}
+
+// PebbleOptions are what a test may want else from Pebble.
+type PebbleOptions struct {
+	Env       []string // such as Quick
+	Blocked   []string // names that it refuses to certify
+	DNSServer string   // HOST:PORT to ask instead of a DNS server of its own
+	Listen    int      // port; 0 for any
 }
 
 // Quick makes Pebble answer without its random waits and rejected nonces, which a
@@ -37,9 +47,18 @@ var Quick = []string{"PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0"}
 // is ready.
 func StartPebble(t testing.TB, env ...string) *Pebble {
 	t.Helper()
+	return StartPebbleWith(t, PebbleOptions{Env: env})
+}
+
+// StartPebbleWith is StartPebble with more to say.
+func StartPebbleWith(t testing.TB, o PebbleOptions) *Pebble {
+	t.Helper()
 	dir := t.TempDir()
-	bin, dnsBin := Build(t, "pebble"), Build(t, "pebble-challtestsrv")
-	port, manage, dns := FreePort(t), FreePort(t), FreePort(t)
+	bin := Build(t, "pebble")
+	port, manage := o.Listen, FreePort(t)
+	if port == 0 {
+		port = FreePort(t)
+	}
 	p := &Pebble{
 		Directory: fmt.Sprintf("https://127.0.0.1:%d/dir", port),
 		CABundle:  filepath.Join(dir, "tls.pem"),
@@ -51,23 +70,17 @@ func StartPebble(t testing.TB, env ...string) *Pebble {
 		"listenAddress":           fmt.Sprintf("127.0.0.1:%d", port),
 		"managementListenAddress": fmt.Sprintf("127.0.0.1:%d", manage),
 		"certificate":             p.CABundle, "privateKey": key,
-		"httpPort": p.HTTPPort, "tlsPort": FreePort(t),
+		"httpPort": p.HTTPPort, "tlsPort": FreePort(t), "domainBlocklist": o.Blocked,
 	}})
 	file := filepath.Join(dir, "pebble.json")
 	write(t, file, config)
 
-	Start(t, exec.Command(dnsBin, "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dnsserver", fmt.Sprintf("127.0.0.1:%d", dns),
-		"-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "", "-management", fmt.Sprintf("127.0.0.1:%d", FreePort(t))))
-	cmd := exec.Command(bin, "-config", file, "-dnsserver", fmt.Sprintf("127.0.0.1:%d", dns))
-	cmd.Env = append(os.Environ(), env...)
+	if o.DNSServer == "" {
+		o.DNSServer, p.DNS = startDNS(t)
+	}
+	cmd := exec.Command(bin, "-config", file, "-dnsserver", o.DNSServer)
+	cmd.Env = append(os.Environ(), o.Env...)
 	p.Log = Start(t, cmd)
-	Eventually(t, "the DNS server is ready", func() bool {
-		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", dns))
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	defer client.CloseIdleConnections()
 	Eventually(t, "Pebble is ready", func() bool {
@@ -78,6 +91,43 @@ func StartPebble(t testing.TB, env ...string) *Pebble {
 		return err == nil
 	})
 	return p
+}
+
+// startDNS starts a DNS server, and returns its address and the URL at which it takes
+// answers to give.
+func startDNS(t testing.TB) (address, manage string) {
+	t.Helper()
+	address = fmt.Sprintf("127.0.0.1:%d", FreePort(t))
+	management := fmt.Sprintf("127.0.0.1:%d", FreePort(t))
+	Start(t, exec.Command(Build(t, "pebble-challtestsrv"), "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dnsserver", address,
+		"-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "", "-management", management))
+	for _, listener := range []string{address, management} {
+		Eventually(t, "the DNS server is ready", func() bool {
+			c, err := net.Dial("tcp", listener)
+			if err == nil {
+				c.Close()
+			}
+			return err == nil
+		})
+	}
+	return address, "http://" + management
+}
+
+// Manage sends a command to the DNS server, such as "add-a" with {"host":…}.
+func (p *Pebble) Manage(t testing.TB, command string, with any) {
+	t.Helper()
+	body, err := json.Marshal(with)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.Post(p.DNS+"/"+command, "application/json", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("the DNS server answers %s with %s", command, resp.Status)
+	}
 }
 
 // selfSigned makes a TLS certificate for 127.0.0.1 that is its own root.
