@@ -20,15 +20,22 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	_, noTerminal := unix.IoctlGetTermios(int(os.Stdin.Fd()), unix.TCGETS)
 	app := &cli.App{
-		Name:     filepath.Base(os.Args[0]),
-		Stdin:    os.Stdin,
-		Stdout:   os.Stdout,
-		Stderr:   os.Stderr,
-		Getenv:   os.Getenv,
-		Now:      time.Now,
-		Terminal: noTerminal == nil,
+		Name:        filepath.Base(os.Args[0]),
+		Stdin:       os.Stdin,
+		Stdout:      os.Stdout,
+		Stderr:      os.Stderr,
+		Getenv:      os.Getenv,
+		Environ:     os.Environ(),
+		Now:         time.Now,
+		Terminal:    terminal(os.Stdin),
+		Interactive: terminal(os.Stdin) && terminal(os.Stdout),
+		Watched:     terminal(os.Stderr),
 	}
 	return app.Run(ctx, os.Args[1:])
+}
+
+func terminal(f *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
 }

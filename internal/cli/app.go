@@ -13,16 +13,14 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
+	"slices"
+	"syscall"
 	"time"
 
-	"vidimus/internal/account"
 	"vidimus/internal/hook"
-	"vidimus/internal/issuance"
 	"vidimus/internal/lineage"
 	"vidimus/internal/lock"
 	"vidimus/internal/logfile"
-	"vidimus/internal/registration"
 	"vidimus/internal/renewal"
 	"vidimus/internal/settings"
 	"vidimus/internal/version"
@@ -35,9 +33,15 @@ type App struct {
 	Stdout io.Writer
 	Stderr io.Writer
 	Getenv func(string) string
-	Now    func() time.Time
-	// Terminal tells whether a person watches.
-	Terminal bool
+	// Environ is what the commands that this program starts see.
+	Environ []string
+	Now     func() time.Time
+	// Terminal tells whether standard input is a terminal, Interactive whether standard
+	// output is one too, so that a person can be asked, and Watched whether standard
+	// error is one, so that a person sees progress.
+	Terminal    bool
+	Interactive bool
+	Watched     bool
 }
 
 // verb is a command.
@@ -51,29 +55,43 @@ type verb struct {
 
 // verbs returns the commands there are, in the order of the help.
 func verbs() []*verb {
+	all := []string{certs, control, keys, hooks, accounts, trials}
 	return []*verb{
-		{"certonly", "certonly (--standalone | --webroot -w DIR) -d DOMAIN [-d DOMAIN] … [options]",
-			"obtain or renew a certificate, but do not install it", certonly, []string{certs, control, keys, hooks, accounts}},
+		{"run", "[run] [options] [-d DOMAIN] …", "obtain and install a certificate (the default); there are no installers yet, use certonly", install, nil},
+		{"certonly", "certonly (--standalone | --webroot -w DIR | --manual | --dns PROVIDER) -d DOMAIN [-d DOMAIN] … [options]",
+			"obtain or renew a certificate, but do not install it", certonly, all},
 		{"renew", "renew [--cert-name CERTNAME] [options]",
-			"renew all certificates that are due", renew, []string{certs, hooks, control}},
+			"renew all certificates that are due", renew, []string{certs, hooks, control, trials}},
 		{"certificates", "certificates [--cert-name CERTNAME] [-d DOMAIN] [--json]",
 			"list the certificates on this machine", certificates, []string{certs}},
+		{"reconfigure", "reconfigure --cert-name CERTNAME [options]",
+			"change the options a certificate is renewed with, after a trial", reconfigure, []string{control, keys, hooks, trials}},
 		{"revoke", "revoke (--cert-name CERTNAME | --cert-path FILE) [--reason REASON]",
 			"revoke a certificate", revoke, []string{revoking, accounts}},
-		{"delete", "delete --cert-name CERTNAME",
+		{"delete", "delete [--cert-name CERTNAME]",
 			"delete all files of a certificate", remove, []string{certs}},
 		{"register", "register --server URL --agree-tos --email ADDRESS [--eab-kid ID --eab-hmac-key-file FILE]",
 			"make an account at a CA", register, []string{accounts}},
-		{"show_account", "show_account [--server URL]",
+		{"update_account", "update_account [--server URL] (--email ADDRESS | --register-unsafely-without-email)",
+			"change the e-mail address of the account", updateAccount, []string{accounts}},
+		{"show_account", "show_account [--server URL] [--json]",
 			"show what the CA knows of the account", showAccount, []string{accounts}},
 		{"unregister", "unregister [--server URL] [--account ID]",
 			"deactivate the account at the CA for good", unregister, []string{accounts}},
+		{"plugins", "plugins [--authenticators | --installers] [--json]",
+			"list the ways to prove control", listPlugins, []string{control}},
+		{"install", "install --cert-name CERTNAME", "install a certificate in a web server; there are no installers yet", install, nil},
+		{"enhance", "enhance --cert-name CERTNAME", "harden a web server; there are no installers yet", install, nil},
+		{"rollback", "rollback", "undo what installers changed; there are no installers yet", install, nil},
 	}
 }
 
 func findVerb(name string) *verb {
-	if name == "auth" {
+	switch name {
+	case "auth":
 		name = "certonly"
+	case "everything":
+		name = "run"
 	}
 	for _, v := range verbs() {
 		if v.name == name {
@@ -94,6 +112,8 @@ func (a *App) Run(ctx context.Context, args []string) int {
 			return 0
 		case cmd.help:
 			err = help(a.Stdout, a.Name, cmd.topic)
+		case cmd.write != nil:
+			err = cmd.write(a.Stdout, a.Name)
 		default:
 			err = a.execute(ctx, cmd)
 		}
@@ -118,12 +138,22 @@ func (a *App) version() {
 	fmt.Fprintf(a.Stdout, "vidimus %s (follows certbot %s)\n", version.String(), settings.Certbot)
 }
 
+// installs tells whether a verb is about installers.
+func (v *verb) installs() bool {
+	return slices.Contains([]string{"run", "install", "enhance", "rollback"}, v.name)
+}
+
+// bare tells whether a verb needs none of Certbot's directories.
+func (v *verb) bare() bool { return v.installs() || v.name == "plugins" }
+
 // session is one command at work.
 type session struct {
 	*App
+	verb *verb
 	opts *options
 	log  *slog.Logger
 	out  io.Writer // standard output, or nothing with --quiet
+	ask  *prompt   // nil when nobody can be asked
 
 	hooks    *hook.Runner
 	obtainer *renewal.Obtainer
@@ -132,12 +162,18 @@ type session struct {
 // execute prepares the directories as Certbot does, locks them, and runs the verb.
 func (a *App) execute(ctx context.Context, cmd *command) error {
 	o := cmd.opts
-	if err := o.validate(); err != nil {
+	if err := o.settle(cmd.verb); err != nil {
 		return err
 	}
-	s := &session{App: a, opts: o, out: a.Stdout}
+	s := &session{App: a, verb: cmd.verb, opts: o, out: a.Stdout}
 	if o.Quiet {
 		s.out = io.Discard
+	}
+	if o.forceInteractive || a.Interactive && !o.nonInteractive {
+		s.ask = &prompt{in: a.Stdin, out: a.Stdout}
+	}
+	if cmd.verb.bare() {
+		return cmd.verb.run(ctx, s)
 	}
 	release, err := s.open(cmd)
 	defer release()
@@ -164,18 +200,6 @@ func (a *App) execute(ctx context.Context, cmd *command) error {
 	return err
 }
 
-func (o *options) validate() error {
-	if o.noHookValidation {
-		return nil
-	}
-	for _, h := range []struct{ kind, cmd string }{{"pre", o.PreHook}, {"post", o.PostHook}, {"deploy", o.RenewHook}} {
-		if err := hook.Validate(h.kind, h.cmd); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // open makes and locks the directories and starts the log. What it returns undoes
 // the locking; it is never nil.
 func (s *session) open(cmd *command) (release func(), err error) {
@@ -200,6 +224,9 @@ func (s *session) open(cmd *command) (release func(), err error) {
 			continue
 		}
 		locked[d.path] = true
+		if err := o.strict(d.path); err != nil {
+			return release, err
+		}
 		l, err := lock.Acquire(d.path)
 		if err != nil {
 			return release, err
@@ -216,6 +243,21 @@ func (s *session) open(cmd *command) (release func(), err error) {
 		}
 	}
 	return release, nil
+}
+
+// strict refuses a directory that others could put files into, if that is wanted.
+func (o *options) strict(dir string) error {
+	if !o.strictPermissions {
+		return nil
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) != os.Getuid() || info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("%s exists, but it should be owned by current user with no write permission for others: run chown and chmod on it, or leave out --strict-permissions", dir)
+	}
+	return nil
 }
 
 // startLog says what runs, but not with which arguments: some are secrets.
@@ -238,64 +280,12 @@ func (s *session) connect() {
 }
 
 func (o *options) userAgent() string {
-	if o.UserAgent != "" {
+	if o.UserAgent != "" || o.Chosen("user_agent") {
 		return o.UserAgent
 	}
-	return "Vidimus/" + version.Number
-}
-
-// register makes an account with what the command line says.
-func (s *session) register(ctx context.Context, ca *issuance.CA, accounts *account.Store) (account.Account, error) {
-	eab, err := s.eab()
-	if err != nil {
-		return account.Account{}, err
+	agent := "Vidimus/" + version.Number
+	if o.userAgentComment != "" {
+		agent += " " + o.userAgentComment
 	}
-	a, err := registration.Register(ctx, ca, accounts, registration.Request{
-		Emails: s.opts.emails, WithoutEmail: s.opts.withoutEmail, AgreeTOS: s.opts.agreeTOS, EAB: eab})
-	if err != nil {
-		return a, fmt.Errorf("Unable to register an account with ACME server: %w", err) //lint:ignore ST1005 Certbot's words
-	}
-	fmt.Fprintln(s.out, "Account registered.")
-	return a, nil
-}
-
-// eab reads the EAB credentials; nil when there are none.
-func (s *session) eab() (*issuance.EAB, error) {
-	o := s.opts
-	text := o.eabKey
-	if o.eabKeyFile != "" {
-		if o.eabKey != "" {
-			return nil, misuse("give --eab-hmac-key or --eab-hmac-key-file, not both")
-		}
-		var err error
-		if text, err = s.readSecret(o.eabKeyFile); err != nil {
-			return nil, fmt.Errorf("--eab-hmac-key-file: %w", err)
-		}
-	}
-	if o.eabKID == "" && text == "" {
-		return nil, nil
-	}
-	if o.eabKID == "" || text == "" {
-		return nil, misuse("EAB credentials are a key ID and an HMAC key: give both --eab-kid and --eab-hmac-key (or --eab-hmac-key-file)")
-	}
-	key, err := issuance.ParseEABKey(text)
-	if err != nil {
-		return nil, misuse("%w", err)
-	}
-	return &issuance.EAB{KeyID: o.eabKID, Key: key, Alg: o.eabAlg}, nil
-}
-
-func (s *session) readSecret(file string) (string, error) {
-	const most = 64 << 10
-	if file == "-" {
-		data, err := io.ReadAll(io.LimitReader(s.Stdin, most))
-		return string(data), err
-	}
-	f, err := os.Open(filepath.Clean(file))
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, most))
-	return string(data), err
+	return agent
 }

@@ -7,11 +7,33 @@ import (
 	"strings"
 )
 
-// groups in the order of the help.
-var groups = []string{general, certs, control, accounts, keys, hooks, revoking, paths}
+// groups in the order of the help; those of plugins follow control.
+func groups() []string {
+	all := []string{general, certs, control}
+	for _, p := range dnsPlugins() {
+		all = append(all, p.Name)
+	}
+	return append(all, accounts, keys, hooks, trials, revoking, paths)
+}
+
+// topics are Certbot's words for what to have help about, beside verbs and plugins,
+// with the groups that they mean here.
+func topics() map[string][]string {
+	plugins := []string{control}
+	for _, p := range dnsPlugins() {
+		plugins = append(plugins, p.Name)
+	}
+	return map[string][]string{
+		"automation": {general, certs, hooks}, "security": {keys, certs}, "manage": {certs, revoking}, "plugins": plugins,
+		"standalone": {control}, "webroot": {control}, "manual": {control},
+	}
+}
+
+var listings = []string{"command", "commands", "subcommand", "subcommands", "verbs"}
 
 func isTopic(name string) bool {
-	return name == "all" || findVerb(name) != nil || slices.Contains(groups, name)
+	_, ok := topics()[name]
+	return ok || name == "all" || findVerb(name) != nil || slices.Contains(groups(), name) || slices.Contains(listings, name)
 }
 
 func verbNames() string {
@@ -28,21 +50,31 @@ func help(w io.Writer, name, topic string) error {
 		overview(w, name)
 		return nil
 	}
-	if !isTopic(topic) {
-		return misuse("there is no help about %q; there is: all, %s, %s", topic, verbNames(), strings.Join(groups, ", "))
+	if slices.Contains(listings, topic) {
+		listVerbs(w, verbs())
+		return nil
 	}
-	show := groups
+	if !isTopic(topic) {
+		return misuse("there is no help about %q; there is: all, %s, %s", topic, verbNames(), strings.Join(groups(), ", "))
+	}
+	show := groups()
 	if v := findVerb(topic); v != nil {
 		fmt.Fprintf(w, "usage: %s %s\n\n%s%s.\n", name, v.usage, strings.ToUpper(v.short[:1]), v.short[1:])
 		show = slices.Concat(v.groups, []string{general, paths})
+		if topic == "plugins" {
+			show = topics()[topic]
+		}
+	} else if also, ok := topics()[topic]; ok {
+		show = also
 	} else if topic != "all" {
 		show = []string{topic}
 	} else {
 		overview(w, name)
 	}
+	table := newOptions().table()
 	for _, g := range show {
-		fmt.Fprintf(w, "\n%s:\n", strings.ToUpper(g[:1])+g[1:])
-		for _, o := range newOptions().table() {
+		fmt.Fprintf(w, "\n%s:\n", title(g))
+		for _, o := range table {
 			if o.group == g {
 				printOption(w, o)
 			}
@@ -51,20 +83,42 @@ func help(w io.Writer, name, topic string) error {
 	return nil
 }
 
+func title(group string) string {
+	switch {
+	case strings.HasPrefix(group, "dns"):
+		return group
+	case group == control:
+		return "Proof of control"
+	}
+	return strings.ToUpper(group[:1]) + group[1:]
+}
+
 func overview(w io.Writer, name string) {
 	fmt.Fprintf(w, "usage: %s COMMAND [options]\n\nGets, renews and revokes TLS certificates from any ACME CA.\nWorks on Certbot's directory and takes Certbot's command line.\n\nCommands:\n", name)
-	for _, v := range verbs() {
-		fmt.Fprintf(w, "  %-14s %s\n", v.name, v.short)
-	}
+	listVerbs(w, slices.DeleteFunc(verbs(), func(v *verb) bool { return v.name != "run" && v.installs() }))
 	fmt.Fprintf(w, `
-A first certificate:
-  %[1]s register --server URL --agree-tos --email you@example.org
-  %[1]s certonly --server URL --standalone -d www.example.org --deploy-hook 'systemctl reload nginx'
-and from then on, twice a day:
+A first certificate, where nothing listens on port 80:
+  %[1]s certonly --standalone -d www.example.org --agree-tos -m you@example.org
+beside a web server that serves /var/www, which is told to use each new one:
+  %[1]s certonly --webroot -w /var/www -d www.example.org --deploy-hook 'systemctl reload nginx'
+for a wildcard, by DNS:
+  %[1]s certonly --dns-rfc2136 --dns-rfc2136-credentials /etc/rfc2136.ini -d '*.example.org'
+Will it work? Try without using up anything:
+  %[1]s certonly --dry-run --webroot -w /var/www -d www.example.org
+And from then on, twice a day:
   %[1]s renew -q
 
-More: %[1]s --help COMMAND, %[1]s --help all, %[1]s --version
-`, name)
+Another CA than Let's Encrypt: --server URL, perhaps with --eab-kid and --eab-hmac-key-file.
+More: %[1]s --help COMMAND, %[1]s --help TOPIC, %[1]s --help all, %[1]s --version
+Topics: %[2]s
+Shell completion: %[1]s completion bash, zsh or fish. The manual: %[1]s man
+`, name, strings.Join(wrap("automation, security, plugins, "+strings.Join([]string{general, certs, control, accounts, keys, hooks, trials, revoking, paths}, ", ")+" and the name of a plugin, such as dns-rfc2136", 68), "\n        "))
+}
+
+func listVerbs(w io.Writer, all []*verb) {
+	for _, v := range all {
+		fmt.Fprintf(w, "  %-15s %s\n", v.name, strings.Join(wrap(v.short, 62), "\n"+strings.Repeat(" ", 18)))
+	}
 }
 
 func printOption(w io.Writer, o *option) {

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -27,17 +28,19 @@ type command struct {
 	topic string // of the help; may be ""
 	show  bool   // the version
 	opts  *options
+	// write prints something that is made from the options alone, such as a manual.
+	write func(w io.Writer, name string) error
 }
 
 func newOptions() *options {
-	return &options{Settings: settings.Default(), maxLogBackups: 1000, timeout: 90 * time.Second}
+	return &options{Settings: settings.Default(), maxLogBackups: 1000, parallel: 8, timeout: 90 * time.Second}
 }
 
 // parse reads a command line by Certbot's grammar: one verb anywhere, options
 // before and after it, unambiguous beginnings of long options. Then it reads
 // cli.ini for what the command line left open.
-func parse(args []string, getenv func(string) string) (*command, error) {
-	cmd := &command{opts: newOptions()}
+func parse(args []string, getenv func(string) string) (cmd *command, err error) {
+	cmd = &command{opts: newOptions()}
 	table := cmd.opts.table()
 	if len(args) > 0 && args[0] == "help" {
 		cmd.help, args = true, append([]string{}, args[1:]...)
@@ -45,6 +48,10 @@ func parse(args []string, getenv func(string) string) (*command, error) {
 			cmd.topic = args[0]
 		}
 		return cmd, nil
+	}
+	if len(args) > 0 && (args[0] == "completion" || args[0] == "man") {
+		cmd.write, err = writer(args)
+		return cmd, err
 	}
 	args, asked, err := expand(args, table)
 	if err != nil {
@@ -87,7 +94,7 @@ func (c *command) flags(args []string, table []*option) (*verb, error) {
 	}
 	rest := set.Args()
 	if len(rest) == 0 {
-		return nil, misuse("say what to do: %s (see --help)", verbNames())
+		return findVerb("run"), nil
 	}
 	v := findVerb(rest[0])
 	if v == nil {

@@ -58,7 +58,7 @@ func TestWebrootsBelongToTheNamesBehindThem(t *testing.T) {
 }
 
 func TestMisuse(t *testing.T) {
-	for _, line := range []string{"", "nonsense", "certonly renew", "certonly -d", "certonly --standalone=yes", "--key-type=x renew", "certonly -Z"} {
+	for _, line := range []string{"nonsense", "certonly renew", "certonly -d", "certonly --standalone=yes", "--key-type=x renew", "certonly -Z"} {
 		_, err := parse(strings.Fields(line), nothing)
 		var usage usageError
 		if !errors.As(err, &usage) {

@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
-	"vidimus/internal/account"
 	"vidimus/internal/certificate"
 	"vidimus/internal/issuance"
 	"vidimus/internal/lineage"
@@ -20,12 +20,38 @@ func (s *session) printJSON(v any) error {
 	return enc.Encode(v)
 }
 
-func remove(_ context.Context, s *session) error {
-	name := s.opts.CertName
-	if name == "" {
-		return misuse("say which certificate to delete: --cert-name CERTNAME ('certificates' lists them)")
+// remove deletes lineages: the one that is named, or those that a person chooses.
+func remove(ctx context.Context, s *session) error {
+	names := []string{s.opts.CertName}
+	if s.opts.CertName == "" {
+		if s.ask == nil {
+			return misuse("say which certificate to delete: --cert-name CERTNAME ('certificates' lists them)")
+		}
+		all, err := s.obtainer.Store.Names()
+		if err != nil {
+			return err
+		}
+		if len(all) == 0 {
+			return errors.New("No existing certificates found.") //lint:ignore ST1005 Certbot's words
+		}
+		if names, err = s.ask.several(ctx, "Which certificate(s) would you like to delete?", all); err != nil {
+			return err
+		}
 	}
-	return s.deleteLineage(name)
+	if s.ask != nil {
+		sure, err := s.ask.yes(ctx, "The following certificate(s) are selected for deletion:\n\n  * "+strings.Join(names, "\n  * ")+
+			"\n\nWARNING: Before continuing, ensure that the listed certificates are not being used by any installed server software (e.g. Apache, nginx, mail servers). "+
+			"Deleting a certificate that is still being used will cause the server software to stop working.\n\nAre you sure you want to delete the above certificate(s)?", "Yes", "No")
+		if err != nil || !sure {
+			return err
+		}
+	}
+	for _, name := range names {
+		if err := s.deleteLineage(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *session) deleteLineage(name string) error {
@@ -62,10 +88,8 @@ func revoke(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	if l != nil && (o.deleteAfterRevoke == nil || *o.deleteAfterRevoke) {
-		if err := s.deleteRevoked(l); err != nil {
-			return err
-		}
+	if err := s.deleteRevoked(ctx, l); err != nil {
+		return err
 	}
 	fmt.Fprintf(s.out, "Congratulations! You have successfully revoked the certificate that was located at %s.\n", path)
 	return nil
@@ -95,6 +119,11 @@ func (s *session) revokeByKey(ctx context.Context, cert *x509.Certificate) error
 // revokeByAccount revokes with the account, that of the lineage if it has one.
 func (s *session) revokeByAccount(ctx context.Context, cert *x509.Certificate, l *lineage.Lineage) error {
 	s.obtainer.Connections.Register = nil // a new account could not revoke anything
+	if s.accountOf(l) == "" {
+		if err := s.pickAccount(ctx); err != nil {
+			return err
+		}
+	}
 	a, err := s.obtainer.Connections.Account(ctx, s.opts.Server, s.accountOf(l))
 	if err != nil {
 		return err
@@ -148,8 +177,25 @@ func (s *session) accountOf(l *lineage.Lineage) string {
 	return s.opts.Account
 }
 
-// deleteRevoked deletes a lineage unless another one uses its archive.
-func (s *session) deleteRevoked(l *lineage.Lineage) error {
+// deleteRevoked deletes a lineage unless the person wants to keep it, or another one
+// uses its archive.
+func (s *session) deleteRevoked(ctx context.Context, l *lineage.Lineage) error {
+	if l == nil {
+		return nil
+	}
+	sure := true
+	if choice := s.opts.deleteAfterRevoke; choice != nil {
+		sure = *choice
+	} else if s.ask != nil {
+		var err error
+		sure, err = s.ask.yes(ctx, "Would you like to delete the certificate(s) you just revoked, along with all earlier and later versions of the certificate?", "Yes (recommended)", "No")
+		if err != nil {
+			return err
+		}
+	}
+	if !sure {
+		return nil
+	}
 	names, err := s.obtainer.Store.Names()
 	if err != nil {
 		return err
@@ -161,78 +207,4 @@ func (s *session) deleteRevoked(l *lineage.Lineage) error {
 		}
 	}
 	return s.deleteLineage(l.Name)
-}
-
-func register(ctx context.Context, s *session) error {
-	if _, err := s.eab(); err != nil { // before anything is done
-		return err
-	}
-	accounts, err := account.Open(s.opts.ConfigDir, s.opts.Server)
-	if err != nil {
-		return misuse("--server: %w", err)
-	}
-	all, err := accounts.List()
-	if err != nil {
-		return err
-	}
-	if len(all) > 0 {
-		return errors.New("There is an existing account; registration of a duplicate account with this command is currently unsupported.") //lint:ignore ST1005 Certbot's words
-	}
-	_, err = s.obtainer.Connections.Account(ctx, s.opts.Server, "")
-	return err
-}
-
-// existing finds the account of a verb that is about one.
-func (s *session) existing(ctx context.Context) (*issuance.CA, account.Account, error) {
-	s.obtainer.Connections.Register = nil
-	a, err := s.obtainer.Connections.Account(ctx, s.opts.Server, s.opts.Account)
-	if err != nil {
-		return nil, a, err
-	}
-	ca, err := s.obtainer.Connections.CA(ctx, s.opts.Server)
-	return ca, a, err
-}
-
-func showAccount(ctx context.Context, s *session) error {
-	ca, a, err := s.existing(ctx)
-	if err != nil {
-		return err
-	}
-	d, err := ca.Show(ctx, issuance.Account{Key: a.Key, URL: a.URL})
-	if err != nil {
-		return err
-	}
-	emails := "none"
-	for i, e := range d.Emails {
-		if i == 0 {
-			emails = e
-		} else {
-			emails += ", " + e
-		}
-	}
-	plural := ""
-	if len(d.Emails) > 1 {
-		plural = "s"
-	}
-	fmt.Fprintf(s.out, "Account details for server %s:\n  Account URL: %s\n  Email contact%s: %s\n", s.opts.Server, d.URL, plural, emails)
-	return nil
-}
-
-func unregister(ctx context.Context, s *session) error {
-	ca, a, err := s.existing(ctx)
-	if err != nil {
-		return err
-	}
-	if err := ca.Deactivate(ctx, issuance.Account{Key: a.Key, URL: a.URL}); err != nil {
-		return err
-	}
-	accounts, err := account.Open(s.opts.ConfigDir, s.opts.Server)
-	if err != nil {
-		return err
-	}
-	if err := accounts.Delete(a.ID); err != nil {
-		return err
-	}
-	fmt.Fprintln(s.out, "Account deactivated.")
-	return nil
 }

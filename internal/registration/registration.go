@@ -18,10 +18,9 @@ import (
 
 // Request is what a person wants an account with.
 type Request struct {
-	Emails       []string
-	WithoutEmail bool // no e-mail address is meant, not forgotten
-	AgreeTOS     bool // to what the CA has for its terms of service
-	EAB          *issuance.EAB
+	Emails   []string // may be empty
+	AgreeTOS bool     // to what the CA has for its terms of service
+	EAB      *issuance.EAB
 }
 
 // Register makes an account at ca and stores it.
@@ -58,8 +57,6 @@ func Register(ctx context.Context, ca *issuance.CA, store *account.Store, r Requ
 
 func (r Request) check(ca *issuance.CA) error {
 	switch {
-	case len(r.Emails) == 0 && !r.WithoutEmail:
-		return errors.New("an e-mail address is needed: give --email ADDRESS, or --register-unsafely-without-email")
 	case ca.NeedsEAB() && r.EAB == nil:
 		return errors.New("this server requires external account binding: give --eab-kid and --eab-hmac-key, which your CA has for you")
 	case ca.TermsOfService() != "" && !r.AgreeTOS:

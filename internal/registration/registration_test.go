@@ -151,9 +151,8 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 	}
 	eab := &issuance.EAB{KeyID: "k", Key: []byte("secret")}
 	for want, r := range map[string]Request{
-		"--email":     {AgreeTOS: true, EAB: eab},
-		"--eab-kid":   {AgreeTOS: true, WithoutEmail: true},
-		"--agree-tos": {WithoutEmail: true, EAB: eab},
+		"--eab-kid":   {AgreeTOS: true},
+		"--agree-tos": {EAB: eab},
 	} {
 		if err := r.check(ca); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %s", err, want)

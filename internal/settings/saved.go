@@ -27,9 +27,9 @@ var saved = []struct {
 	{"key_type", func(s *Settings) any { return &s.KeyType }},
 	{"elliptic_curve", func(s *Settings) any { return &s.EllipticCurve }},
 	{"must_staple", func(s *Settings) any { return &s.MustStaple }},
-	{"preferred_chain", func(s *Settings) any { return &s.PreferredChain }},
-	{"preferred_profile", func(s *Settings) any { return &s.PreferredProfile }},
 	{"required_profile", func(s *Settings) any { return &s.RequiredProfile }},
+	{"preferred_profile", func(s *Settings) any { return &s.PreferredProfile }},
+	{"preferred_chain", func(s *Settings) any { return &s.PreferredChain }},
 	{"pref_challs", func(s *Settings) any { return &s.PrefChallenges }},
 	{"pre_hook", func(s *Settings) any { return &s.PreHook }},
 	{"post_hook", func(s *Settings) any { return &s.PostHook }},
@@ -75,6 +75,7 @@ func (s *Settings) Restore(params *configobj.Section) error {
 	if s.Server == retiredServer {
 		s.Server = DefaultServer
 	}
+	s.restorePlugin(params)
 	if m := params.Section(webrootMap); m != nil && !s.IsSet(webrootMap) {
 		s.WebrootMap = nil
 		for _, name := range m.Keys() {
@@ -120,16 +121,10 @@ func restore(into any, params *configobj.Section, name string) error {
 // Unsupported lists the settings that a lineage has from Certbot and that are kept
 // for it, but not followed.
 func (s *Settings) Unsupported() []string {
-	var names []string
-	for _, o := range []struct {
-		name string
-		on   bool
-	}{{"must_staple", s.MustStaple}, {"preferred_chain", s.PreferredChain != ""}, {"installer", s.Installer != ""}, {"allow_subset_of_names", s.AllowSubset}} {
-		if o.on {
-			names = append(names, o.name)
-		}
+	if s.Installer != "" {
+		return []string{"installer"}
 	}
-	return names
+	return nil
 }
 
 // Save writes the settings that Certbot would save: those that were chosen or
@@ -162,6 +157,9 @@ func (s *Settings) Save(f *configobj.File, prune bool) error {
 		if err := late(); err != nil {
 			return err
 		}
+	}
+	if err := s.savePlugin(params, prune); err != nil {
+		return err
 	}
 	return s.saveWebrootMap(params, prune)
 }

@@ -5,8 +5,10 @@
 package settings
 
 import (
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"vidimus/internal/identifier"
 )
@@ -17,6 +19,7 @@ const Certbot = "5.6.0"
 // Defaults of Certbot.
 const (
 	DefaultServer    = "https://acme-v02.api.letsencrypt.org/directory"
+	StagingServer    = "https://acme-staging-v02.api.letsencrypt.org/directory"
 	DefaultConfigDir = "/etc/letsencrypt"
 	DefaultWorkDir   = "/var/lib/letsencrypt"
 	DefaultLogsDir   = "/var/log/letsencrypt"
@@ -24,19 +27,6 @@ const (
 
 // Webroot says that the challenge files of a name go below a directory.
 type Webroot struct{ Name, Path string }
-
-// Param is an option of an authenticator.
-type Param struct{ Name, Value string }
-
-// PluginOption returns the value of an authenticator's option; "" is none.
-func (s *Settings) PluginOption(name string) string {
-	for _, p := range s.Plugin {
-		if p.Name == name {
-			return p.Value
-		}
-	}
-	return ""
-}
 
 // Settings is one run's, or one lineage's, set of options. The zero value is not
 // useful; start from [Default].
@@ -86,6 +76,7 @@ type Settings struct {
 	Quiet          bool
 	DryRun         bool   // try it, save nothing
 	RunDeployHooks bool   // also in a dry run
+	BreakMyCerts   bool   // a test certificate may replace a trusted one
 	CSR            []byte // DER, RFC 2986; nil for none
 
 	set map[string]bool
@@ -112,11 +103,27 @@ func (s *Settings) Chosen(name string) bool { return s.set[name] }
 func (s *Settings) IsSet(name string) bool {
 	switch name {
 	case "account":
-		return s.set[name] || s.set["server"]
+		return s.set[name] || s.IsSet("server")
 	case "webroot_map":
 		return s.set[name] || s.set["webroot_path"]
+	case "server": // these choose the CA's test server
+		return s.set[name] || s.set["staging"] || s.set["dry_run"]
 	}
 	return s.set[name]
+}
+
+// Staging tells whether a server gives out certificates that nobody trusts, by
+// Certbot's rule.
+func Staging(server string) bool { return strings.Contains(server, "staging") }
+
+// CheckReplace keeps a certificate that clients trust from being replaced by one for
+// tests; names are its names, and oldServer is where it came from.
+func (s *Settings) CheckReplace(names []string, oldServer string) error {
+	if s.DryRun || s.BreakMyCerts || !Staging(s.Server) || Staging(oldServer) {
+		return nil
+	}
+	return fmt.Errorf("You've asked to renew/replace a seemingly valid certificate with a test certificate (domains: %s). We will not do that unless you use the --break-my-certs flag!", //lint:ignore ST1005 Certbot's words
+		strings.Join(names, ", "))
 }
 
 // Clone is a deep copy.

@@ -10,13 +10,14 @@ package manual
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"log/slog"
 	"strings"
 	"sync"
-
-	"github.com/mholt/acmez/v3/acme"
 
 	"vidimus/internal/authenticator"
 	"vidimus/internal/identifier"
@@ -145,20 +146,25 @@ func environment(all []authenticator.Challenge, i int) []string {
 // answer is what the CA wants to see for c: the content of a file, or that of a TXT
 // record of the name record.
 func answer(c authenticator.Challenge) (value, record string) {
-	a := acme.Challenge{Type: c.Type, Token: c.Token, KeyAuthorization: c.KeyAuthorization,
-		Identifier: acme.Identifier{Type: string(c.Identifier.Type), Value: c.Identifier.Value}}
-	account := acme.Account{Location: c.Account}
+	name := c.Identifier.Value
+	sum := sha256.Sum256([]byte(c.KeyAuthorization))
+	digest := base64.RawURLEncoding.EncodeToString(sum[:])
 	switch c.Type {
 	case "dns-01": // RFC 8555 §8.4
-		return a.DNS01KeyAuthorization(), a.DNS01TXTRecordName()
+		return digest, "_acme-challenge." + name
 	case "dns-account-01": // draft-ietf-acme-dns-account-label §3.2
-		return a.DNS01KeyAuthorization(), a.DNSAccount01TXTRecordName(account)
+		account := sha256.Sum256([]byte(c.Account))
+		return digest, "_" + strings.ToLower(base32.StdEncoding.EncodeToString(account[:10])) + "._acme-challenge." + name
 	case "dns-persist-01": // draft-ietf-acme-dns-persist §4.1
 		issuer := ""
 		if len(c.Issuers) > 0 {
 			issuer = c.Issuers[0]
 		}
-		return a.DNSPersist01TXTRecordValue(account, issuer, c.Wildcard), a.DNSPersist01TXTRecordName()
+		value = issuer + "; accounturi=" + c.Account
+		if c.Wildcard {
+			value += "; policy=wildcard"
+		}
+		return value, "_validation-persist." + name
 	}
 	return c.KeyAuthorization, ""
 }
