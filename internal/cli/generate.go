@@ -11,7 +11,7 @@ import (
 // or the manual page.
 func writer(args []string) (func(io.Writer, string) error, error) {
 	if args[0] == "man" && len(args) == 1 {
-		return manual, nil
+		return manPage, nil
 	}
 	shells := map[string]func(io.Writer, string) error{"bash": completeBash, "zsh": completeZsh, "fish": completeFish}
 	if args[0] == "completion" && len(args) == 2 && shells[args[1]] != nil {
@@ -182,8 +182,8 @@ func completeFish(w io.Writer, name string) error {
 // roff escapes text for a manual page.
 var roff = strings.NewReplacer(`\`, `\e`, "-", `\-`, "\n.", "\n\\&.", "\n'", "\n\\&'", "'", `\(aq`)
 
-// manual writes the manual page, for man(1).
-func manual(w io.Writer, name string) error {
+// manPage writes the manual page, for man(1).
+func manPage(w io.Writer, name string) error {
 	p := func(format string, args ...any) {
 		for i, a := range args {
 			args[i] = roff.Replace(fmt.Sprint(a))

@@ -126,7 +126,7 @@ func environment(all []authenticator.Challenge, i int) []string {
 	for j, one := range all {
 		names[j] = one.Identifier.Value
 	}
-	value, record := answer(c)
+	value, record := Answer(c)
 	list := strings.Join(names, ",")
 	env := []string{
 		"CERTBOT_IDENTIFIER=" + c.Identifier.Value,
@@ -143,9 +143,9 @@ func environment(all []authenticator.Challenge, i int) []string {
 	return append(env, "VIDIMUS_TXT_NAME="+record)
 }
 
-// answer is what the CA wants to see for c: the content of a file, or that of a TXT
+// Answer is what the CA wants to see for c: the content of a file, or that of a TXT
 // record of the name record.
-func answer(c authenticator.Challenge) (value, record string) {
+func Answer(c authenticator.Challenge) (value, record string) {
 	name := c.Identifier.Value
 	sum := sha256.Sum256([]byte(c.KeyAuthorization))
 	digest := base64.RawURLEncoding.EncodeToString(sum[:])
@@ -184,10 +184,10 @@ const (
 // text tells a person what to do about the challenge with the index i.
 func (d *dialogue) text(all []authenticator.Challenge, i int) string {
 	c := all[i]
-	value, record := answer(c)
+	value, record := Answer(c)
 	var text string
 	if c.Type == "http-01" {
-		text = fmt.Sprintf("Create a file containing just this data:\n\n%s\n\nAnd make it available on your web server at this URL:\n\n%s\n", value, url(c))
+		text = fmt.Sprintf("Create a file containing just this data:\n\n%s\n\nAnd make it available on your web server at this URL:\n\n%s\n", value, URL(c))
 		if d.any {
 			text += andThis
 		}
@@ -212,8 +212,8 @@ func (d *dialogue) text(all []authenticator.Challenge, i int) string {
 	return text
 }
 
-// url is where the CA looks for the answer to an http-01 challenge.
-func url(c authenticator.Challenge) string {
+// URL is where the CA looks for the answer to an http-01 challenge.
+func URL(c authenticator.Challenge) string {
 	host := c.Identifier.Value
 	if c.Identifier.Type == identifier.IP && strings.Contains(host, ":") {
 		host = "[" + host + "]"

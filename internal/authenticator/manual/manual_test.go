@@ -50,7 +50,7 @@ func TestHooksRunOncePerChallengeInOrder(t *testing.T) {
 		"auth b.example.org b.example.org VALUE token= 0 a.example.org,b.example.org a.example.org,b.example.org out=\n" +
 		"cleanup a.example.org a.example.org tok.a.example.org token=tok-a_example_org 1 a.example.org,b.example.org a.example.org,b.example.org out=made a.example.org\n" +
 		"cleanup b.example.org b.example.org VALUE token= 0 a.example.org,b.example.org a.example.org,b.example.org out=made b.example.org\n"
-	value2, _ := answer(challenge("dns-01", "b.example.org"))
+	value2, _ := Answer(challenge("dns-01", "b.example.org"))
 	if want = strings.ReplaceAll(want, "VALUE", value2); string(got) != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
