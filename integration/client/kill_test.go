@@ -51,6 +51,7 @@ func TestRenewKeepsOldOrNewWhenKilled(t *testing.T) {
 	if v := h.version(t, "a.example.org"); v <= before {
 		t.Errorf("version %d after %d", v, before)
 	}
+	h.noLeftovers(t)
 	before = h.version(t, "a.example.org")
 	peer.Must(t, h.certbot(t, renewAll()...))
 	if v := h.version(t, "a.example.org"); v <= before {
@@ -81,6 +82,20 @@ func killAfter(t *testing.T, cmd *exec.Cmd, after time.Duration) {
 	_ = cmd.Wait() // killed or, when it was quicker, done
 }
 
+// noLeftovers checks that no temporary file is left, after a run that was not killed.
+func (h *home) noLeftovers(t *testing.T) {
+	t.Helper()
+	err := filepath.WalkDir(h.config(), func(path string, d fs.DirEntry, err error) error {
+		if name := filepath.Base(path); strings.HasSuffix(name, ".tmp") || strings.HasPrefix(name, ".vidimus-") {
+			t.Errorf("%s is left", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // noOrphanKeys checks that each private key below the directory stands beside the
 // certificate it belongs to.
 func (h *home) noOrphanKeys(t *testing.T) {
@@ -92,9 +107,6 @@ func (h *home) noOrphanKeys(t *testing.T) {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			return err
-		}
-		if strings.HasSuffix(path, ".tmp") {
-			t.Errorf("a temporary file is left: %s", path)
 		}
 		if !bytes.Contains(data, []byte("PRIVATE KEY")) {
 			return nil
@@ -134,6 +146,7 @@ func TestFirstCertificateKilledCanBeHadAgain(t *testing.T) {
 		if v := h.version(t, "a.example.org"); v != 1 {
 			t.Errorf("version %d", v)
 		}
+		h.noLeftovers(t)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"vidimus/internal/authenticator"
 	"vidimus/internal/hook"
 	"vidimus/internal/lineage"
 	"vidimus/internal/lock"
@@ -185,6 +186,9 @@ func (a *App) execute(ctx context.Context, cmd *command) error {
 		return renewal.Remedy(err)
 	}
 	err = cmd.verb.run(ctx, s)
+	if err := s.obtainer.Answers.Save(false); err != nil {
+		s.log.Warn("what CAs said cannot be remembered", "error", err)
+	}
 	s.log.Info("ended", "verb", cmd.verb.name, "requests", s.obtainer.Connections.Requests(), "error", err)
 	if errors.Is(err, context.Canceled) {
 		return errors.New("Exiting due to user request.") //lint:ignore ST1005 Certbot's words
@@ -275,7 +279,16 @@ func (s *session) connect() {
 	conns := &renewal.Connections{ConfigDir: o.ConfigDir, UserAgent: o.userAgent(), NoVerifyTLS: o.NoVerifySSL,
 		Log: s.log, Getenv: s.Getenv, Register: s.register}
 	s.obtainer = &renewal.Obtainer{Store: lineage.Store{Dir: o.ConfigDir}, Connections: conns,
-		Notes: renewal.WorkNotes(o.WorkDir), Log: s.log, Timeout: o.timeout, Now: s.Now}
+		Notes: renewal.WorkNotes(o.WorkDir), Log: s.log, Timeout: o.timeout, Now: s.Now, Answers: renewal.WorkAnswers(o.WorkDir)}
+	s.obtainer.Provers = renewal.Provers{Out: s.out, Err: s.Stderr, Log: s.log, Environ: os.Environ(), WorkDir: o.WorkDir, Getenv: s.Getenv}
+	if s.ask != nil {
+		s.obtainer.Provers.Ask = s.ask.instruct
+	}
+	if o.debugChallenge && s.ask != nil {
+		s.obtainer.Provers.Wrap = func(a authenticator.Authenticator) authenticator.Authenticator {
+			return &pausing{a, s.ask, o.verbose > 0}
+		}
+	}
 	s.hooks = &hook.Runner{Out: s.out, Err: s.Stderr, Log: s.log}
 }
 

@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"time"
 
 	"vidimus/internal/hook"
+	"vidimus/internal/issuance"
 	"vidimus/internal/renewal"
 )
 
@@ -17,13 +19,17 @@ func renew(ctx context.Context, s *session) error {
 	if len(o.Domains) > 0 {
 		return misuse("'renew' takes --cert-name, not -d: to change names, use 'certonly'")
 	}
-	out := s.out
+	out := bufio.NewWriterSize(s.out, 64<<10)
 	if o.json {
-		out = io.Discard
+		out = bufio.NewWriter(io.Discard)
 	}
-	r := &renewal.Renewer{Obtainer: s.obtainer, Settings: o.Settings, Hooks: s.hooks, Out: out, Err: s.Stderr}
-	r.Hooks.Out = out
-	r.Connections.Register = nil
+	defer out.Flush()
+	s.hooks.Out = out
+	if !o.DryRun {
+		s.obtainer.Connections.Register = nil
+	}
+	r := &renewal.Renewer{Obtainer: s.obtainer, Settings: o.Settings, Hooks: s.hooks, Out: out, Err: flushed{s.Stderr, out},
+		Revocations: s.revocations(), Parallel: o.parallel, Progress: s.progress(out)}
 	if !s.Terminal && !o.noRandomSleep {
 		r.RandomDelay = longestDelay
 	}
@@ -36,7 +42,42 @@ func renew(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	return renewal.Report(results, hook.Commands{Pre: o.PreHook, Post: o.PostHook, Deploy: o.RenewHook}, out, s.Stderr)
+	return renewal.Report(results, renewal.Reporting{Hooks: hook.Commands{Pre: o.PreHook, Post: o.PostHook, Deploy: o.RenewHook}, DryRun: o.DryRun}, out, r.Err)
+}
+
+// flushed is standard error beside an output that is buffered: what was printed
+// before comes before.
+type flushed struct {
+	io.Writer
+	out *bufio.Writer
+}
+
+func (f flushed) Write(p []byte) (int, error) {
+	if err := f.out.Flush(); err != nil {
+		return 0, err
+	}
+	return f.Writer.Write(p)
+}
+
+// revocations asks by OCSP, through the proxy that the environment names.
+func (s *session) revocations() *renewal.Revocations {
+	return &renewal.Revocations{Client: issuance.PlainClient(s.Getenv), Answers: s.obtainer.Answers, Now: s.Now}
+}
+
+// progress shows a line that changes, to a person who watches.
+func (s *session) progress(out *bufio.Writer) func(renewal.Progress) {
+	if !s.Watched || s.opts.Quiet || s.opts.json {
+		return nil
+	}
+	const clear = "\r\x1b[K"
+	return func(p renewal.Progress) {
+		out.Flush()
+		if p.Due == 0 {
+			io.WriteString(s.Stderr, clear)
+			return
+		}
+		io.WriteString(s.Stderr, clear+p.Line(78))
+	}
 }
 
 func (s *session) printResults(results []renewal.Result) error {

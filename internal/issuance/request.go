@@ -226,7 +226,7 @@ func (ca *CA) once(ctx context.Context, method, url string, body []byte) (*reply
 	case err != nil:
 		return nil, fmt.Errorf("the answer of %s was cut short: %w", url, err)
 	case len(r.body) > maxBody:
-		return nil, fatal{fmt.Errorf("the answer of %s is longer than %d bytes", url, maxBody)}
+		return nil, fatal{fmt.Errorf("the answer is longer than %d bytes", maxBody)}
 	case r.status >= 400:
 		ca.log.Debug("error answer", "url", url, "body", clip(string(r.body), 4096))
 	}

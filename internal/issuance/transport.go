@@ -38,6 +38,11 @@ func newClient(o Options) (*http.Client, error) {
 	}}, nil
 }
 
+// PlainClient is an HTTP client for what CAs offer besides ACME, such as OCSP.
+func PlainClient(getenv func(string) string) *http.Client {
+	return &http.Client{Transport: &http.Transport{Proxy: proxy(getenv), ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 32}}
+}
+
 // proxy chooses by https_proxy, http_proxy, all_proxy and no_proxy, in lower or upper
 // case, with or without a scheme. Unlike Go and like Certbot, it has no exception for
 // the machine itself but what no_proxy says.

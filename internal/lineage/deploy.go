@@ -18,6 +18,8 @@ const scratch = ".vidimus-"
 // Deploy puts a version into use: all four links lead to it, or, after an error,
 // to what they did before.
 func (l *Lineage) Deploy(version int) error {
+	defer l.reread()
+	l.dropPrevious()
 	targets, err := l.targets(version)
 	if err != nil {
 		return err
@@ -175,7 +177,6 @@ func replaceLink(target, link string) error {
 // versions, and reports whether it had to. They lead to the newest usable version
 // afterwards.
 func (l *Lineage) Heal() (healed bool, err error) {
-	l.dropPrevious()
 	if _, ok := l.Version(); ok {
 		return false, nil
 	}

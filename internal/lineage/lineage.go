@@ -59,6 +59,7 @@ type Lineage struct {
 
 	store   Store
 	links   [4]string // the paths of the links in live/NAME
+	read    [4]string // where they led when the lineage was loaded or deployed
 	archive string
 }
 
@@ -98,7 +99,7 @@ func (s Store) Load(name string) (*Lineage, error) {
 		return nil, err
 	}
 	path := s.ConfPath(name)
-	data, err := os.ReadFile(path)
+	data, err := readFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &noneError{name, path}
 	}
@@ -121,10 +122,9 @@ func (s Store) Load(name string) (*Lineage, error) {
 	return l, l.checkLinks()
 }
 
-func (l *Lineage) checkLinks() error {
-	for _, link := range l.links {
-		info, err := os.Lstat(link)
-		if err != nil || info.Mode()&fs.ModeSymlink == 0 {
+func (l *Lineage) checkLinks() (err error) {
+	for i, link := range l.links {
+		if l.read[i], err = os.Readlink(link); err != nil {
 			return fmt.Errorf("expected %s to be a symlink", link)
 		}
 		if _, err := os.Stat(link); err != nil {
@@ -164,13 +164,20 @@ func (l *Lineage) Server() string { return l.Params().String("server") }
 // Certificate is the certificate in use.
 func (l *Lineage) Certificate() (*x509.Certificate, error) { return readCert(l.links[cert]) }
 
+// Issuer is the certificate of the issuer of the one in use.
+func (l *Lineage) Issuer() (*x509.Certificate, error) { return readCert(l.links[chain]) }
+
 // Key is the private key in use.
 func (l *Lineage) Key() (crypto.Signer, error) { return certificate.LoadKey(l.links[privkey]) }
 
 func readCert(path string) (*x509.Certificate, error) {
-	certs, err := certificate.LoadChain(path)
+	data, err := readFile(path)
 	if err != nil {
 		return nil, err
+	}
+	certs, err := certificate.ParseChain(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return certs[0], nil
 }

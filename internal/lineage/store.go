@@ -30,6 +30,15 @@ func (s Store) marker(name string) string {
 	return filepath.Join(s.Dir, "archive", scratch+"unfinished-"+name)
 }
 
+// mark makes the marker, durably.
+func (s Store) mark(name string) error {
+	path := s.marker(name)
+	if err := durable.CreateFile(path, nil, 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return durable.SyncDir(filepath.Dir(path))
+}
+
 // Create makes a new lineage, called name or, when that is taken, NAME-0001 and so
 // on; settings go into its renewal/NAME.conf. It is there whole or not at all: the
 // conf, by which both programs know of it, comes last.
@@ -51,7 +60,7 @@ func (s Store) Create(name string, m Material, set *settings.Settings) (*Lineage
 	if err := l.newConf(set); err != nil {
 		return nil, err
 	}
-	if err := durable.WriteFile(s.marker(name), nil, 0o600); err != nil {
+	if err := s.mark(name); err != nil {
 		return nil, err
 	}
 	if err := s.publish(l, m); err != nil {
@@ -59,6 +68,7 @@ func (s Store) Create(name string, m Material, set *settings.Settings) (*Lineage
 		return nil, err
 	}
 	os.Remove(s.marker(name))
+	l.reread()
 	return l, nil
 }
 
@@ -184,7 +194,11 @@ func (s Store) Recover() error {
 			os.Remove(s.marker(name))
 		}
 	}
-	stale, _ := filepath.Glob(filepath.Join(s.Dir, "live", scratch+"*"))
+	var stale []string
+	for _, pattern := range []string{filepath.Join("live", scratch+"*"), filepath.Join("renewal", ".*.tmp")} {
+		found, _ := filepath.Glob(filepath.Join(s.Dir, pattern))
+		stale = append(stale, found...)
+	}
 	for _, path := range stale {
 		if err := os.RemoveAll(path); err != nil {
 			return err
@@ -207,7 +221,7 @@ func (s Store) Delete(name string) error {
 	conf := s.ConfPath(name)
 	usual := l != nil && l.archive == s.archive(name)
 	if usual {
-		if err := durable.WriteFile(s.marker(name), nil, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.mark(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

@@ -85,13 +85,16 @@ func (l *Lineage) versions() (all, complete []int, err error) {
 	return all, complete, nil
 }
 
+// reread looks where the links lead.
+func (l *Lineage) reread() {
+	for i, link := range l.links {
+		l.read[i], _ = os.Readlink(link)
+	}
+}
+
 // current returns the version that each link leads to; 0 is none of ours.
 func (l *Lineage) current() (versions [4]int) {
-	for i, link := range l.links {
-		target, err := os.Readlink(link)
-		if err != nil {
-			continue
-		}
+	for i, target := range l.read {
 		if kind, v, ok := parseFile(filepath.Base(target)); ok && kind == i {
 			versions[i] = v
 		}

@@ -24,6 +24,9 @@ type Connections struct {
 
 	mu  sync.Mutex
 	cas map[string]*dialed // by directory URL; guarded by mu
+
+	accountMu sync.Mutex                    // held while an account is looked for or made
+	accounts  map[[2]string]account.Account // by server and ID; guarded by accountMu
 }
 
 type dialed struct {
@@ -52,8 +55,25 @@ func (c *Connections) CA(ctx context.Context, server string) (*issuance.CA, erro
 }
 
 // Account finds the account to use at a server: the one of the ID, or the only one
-// there is.
+// there is. Reading one costs as much as a signature, so it is done once.
 func (c *Connections) Account(ctx context.Context, server, id string) (account.Account, error) {
+	c.accountMu.Lock()
+	defer c.accountMu.Unlock()
+	key := [2]string{server, id}
+	if a, ok := c.accounts[key]; ok {
+		return a, nil
+	}
+	a, err := c.find(ctx, server, id)
+	if err == nil {
+		if c.accounts == nil {
+			c.accounts = map[[2]string]account.Account{}
+		}
+		c.accounts[key] = a
+	}
+	return a, err
+}
+
+func (c *Connections) find(ctx context.Context, server, id string) (account.Account, error) {
 	store, err := account.Open(c.ConfigDir, server)
 	if err != nil {
 		return account.Account{}, err

@@ -28,6 +28,16 @@ func (n Notes) Put(name string, version int) error {
 	return durable.WriteFile(n.path(name), []byte(strconv.Itoa(version)+"\n"), 0o644)
 }
 
+// Names tells which lineages have a note.
+func (n Notes) Names() map[string]bool {
+	entries, _ := os.ReadDir(n.Dir)
+	names := map[string]bool{}
+	for _, e := range entries {
+		names[e.Name()] = true
+	}
+	return names
+}
+
 // Version returns the noted version of a lineage; 0 is none.
 func (n Notes) Version(name string) int {
 	data, err := os.ReadFile(n.path(name))

@@ -12,9 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"vidimus/internal/authenticator"
-	"vidimus/internal/authenticator/standalone"
-	"vidimus/internal/authenticator/webroot"
 	"vidimus/internal/certificate"
 	"vidimus/internal/identifier"
 	"vidimus/internal/issuance"
@@ -23,33 +20,23 @@ import (
 )
 
 // Obtainer gets certificates from CAs and puts them into use. Its methods are about
-// one lineage each and run no hooks.
+// one lineage each and run no hooks of a renewal; they may be used by many goroutines
+// for different lineages.
 type Obtainer struct {
 	Store       lineage.Store
 	Connections *Connections
 	Notes       Notes
+	Answers     *Answers // nil remembers nothing
+	Provers     Provers
 	Log         *slog.Logger
 	Timeout     time.Duration // for a CA to issue
 	Now         func() time.Time
 }
 
-// authenticators makes the one that settings name.
-func authenticators(set *settings.Settings) (authenticator.Authenticator, error) {
-	switch set.Authenticator {
-	case "standalone":
-		return &standalone.Server{Port: set.HTTP01Port, Address: set.HTTP01Address}, nil
-	case "webroot":
-		return &webroot.Webroot{Root: set.WebrootOf}, nil
-	case "":
-		return nil, nil // good for a CA that wants no proof
-	}
-	return nil, fmt.Errorf("the authenticator %q is not known here: use standalone or webroot", set.Authenticator)
-}
-
 // Ready checks what an order needs: the authenticator, the CA and the account, which
 // it notes in the settings. Call it before hooks stop anything.
 func (o *Obtainer) Ready(ctx context.Context, set *settings.Settings) error {
-	if _, err := authenticators(set); err != nil {
+	if _, err := o.Provers.For(set); err != nil {
 		return err
 	}
 	if _, err := o.Connections.CA(ctx, set.Server); err != nil {
@@ -60,24 +47,33 @@ func (o *Obtainer) Ready(ctx context.Context, set *settings.Settings) error {
 	return err
 }
 
+// Issued is a new certificate.
+type Issued struct {
+	lineage.Material
+	LeftOut []issuance.Failure // the names that the CA did not certify, with --allow-subset-of-names
+}
+
 // Order gets a certificate for ids; old is the lineage that it renews, nil for
 // none. Nothing is stored.
-func (o *Obtainer) Order(ctx context.Context, set *settings.Settings, ids []identifier.Identifier, old *lineage.Lineage) (lineage.Material, error) {
-	auth, err := authenticators(set)
+func (o *Obtainer) Order(ctx context.Context, set *settings.Settings, ids []identifier.Identifier, old *lineage.Lineage) (Issued, error) {
+	auth, err := o.Provers.For(set)
 	if err != nil {
-		return lineage.Material{}, err
+		return Issued{}, err
 	}
-	key, reused, err := keyFor(set, old)
-	if err != nil {
-		return lineage.Material{}, err
+	var key crypto.Signer
+	reused := true
+	if set.CSR == nil {
+		if key, reused, err = keyFor(set, old); err != nil {
+			return Issued{}, err
+		}
 	}
 	ca, err := o.Connections.CA(ctx, set.Server)
 	if err != nil {
-		return lineage.Material{}, err
+		return Issued{}, err
 	}
 	acc, err := o.Connections.Account(ctx, set.Server, set.Account)
 	if err != nil {
-		return lineage.Material{}, err
+		return Issued{}, err
 	}
 	start := time.Now()
 	got, err := ca.Obtain(ctx, issuance.Account{Key: acc.Key, URL: acc.URL}, issuance.Request{
@@ -87,12 +83,12 @@ func (o *Obtainer) Order(ctx context.Context, set *settings.Settings, ids []iden
 	})
 	o.Log.Info("order ended", "names", identifier.Values(ids), "took", time.Since(start), "requests", ca.Requests(), "error", err)
 	if err != nil {
-		return lineage.Material{}, err
+		return Issued{}, err
 	}
-	m := lineage.Material{Cert: certificate.MarshalChain(got.Cert), Chain: certificate.MarshalChain(got.Chain...)}
+	m := Issued{lineage.Material{Cert: certificate.MarshalChain(got.Cert), Chain: certificate.MarshalChain(got.Chain...)}, got.LeftOut}
 	if !reused {
 		if m.Key, err = certificate.MarshalKey(key); err != nil {
-			return lineage.Material{}, err
+			return Issued{}, err
 		}
 	}
 	return m, nil
@@ -158,8 +154,8 @@ func KeyType(key crypto.Signer) string {
 // Deploy stores m as the next version of l and puts it into use, with the settings;
 // see [settings.Settings.Save] for prune. The deploy hooks are noted; who runs them
 // calls [Obtainer.Hooked].
-func (o *Obtainer) Deploy(l *lineage.Lineage, m lineage.Material, set *settings.Settings, prune bool) error {
-	version, err := l.Add(m)
+func (o *Obtainer) Deploy(l *lineage.Lineage, m Issued, set *settings.Settings, prune bool) error {
+	version, err := l.Add(m.Material)
 	if err != nil {
 		return err
 	}
@@ -193,8 +189,8 @@ func (o *Obtainer) Hooked(name string) {
 }
 
 // New makes a lineage for a certificate that was just issued.
-func (o *Obtainer) New(name string, m lineage.Material, set *settings.Settings) (*lineage.Lineage, error) {
-	l, err := o.Store.Create(name, m, set)
+func (o *Obtainer) New(name string, m Issued, set *settings.Settings) (*lineage.Lineage, error) {
+	l, err := o.Store.Create(name, m.Material, set)
 	if err != nil {
 		return nil, err
 	}

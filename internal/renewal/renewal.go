@@ -1,11 +1,11 @@
 // Package renewal decides which lineages are due, renews them, and runs the hooks
-// around that. A lineage that is broken, or fails, never keeps the others from
+// around that. A lineage that is broken, slow, or fails, never keeps the others from
 // their renewal.
 //
-// What concerns one lineage alone (reading it, its settings, its order, putting it
-// into use) is apart from what all share (hooks, what is printed, the report): the
-// first part may come to run for many lineages at the same time, the second part
-// stays serial.
+// What concerns one lineage alone (reading it, asking its CA whether it is due, its
+// order, putting it into use) is done for many lineages at the same time. What all
+// share (hooks, what is printed, the report) is done by one goroutine, in the order of
+// the lineages.
 package renewal
 
 import (
@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"vidimus/internal/hook"
-	"vidimus/internal/identifier"
 	"vidimus/internal/lineage"
 	"vidimus/internal/settings"
 )
@@ -27,15 +26,24 @@ import (
 // Renewer renews what is due.
 type Renewer struct {
 	*Obtainer
-	Settings *settings.Settings // of this run; each lineage's own fill the gaps
-	Hooks    *hook.Runner
-	Out      io.Writer // what happens
-	Err      io.Writer // what went wrong
+	Settings    *settings.Settings // of this run; each lineage's own fill the gaps
+	Hooks       *hook.Runner
+	Revocations *Revocations
+	Out         io.Writer // what happens
+	Err         io.Writer // what went wrong
+	// Progress shows how far it is; nil for nobody who watches.
+	Progress func(Progress)
 	// RandomDelay is the longest wait before the first order, so that the machines
 	// of the world do not all come at the same minute; 0 is none.
 	RandomDelay time.Duration
+	// Parallel is how many orders run at the same time at one CA; from 1.
+	Parallel int
+}
 
-	delayed bool
+// Progress is how far a renewal is.
+type Progress struct {
+	Due, Running, Renewed, Failed int
+	Names                         []string // of the lineages whose orders run
 }
 
 // Outcome says what became of a lineage.
@@ -58,13 +66,35 @@ type Result struct {
 	Domains []string
 }
 
-// candidate is a lineage with the settings to renew it with.
-type candidate struct {
-	*lineage.Lineage
-	set     *settings.Settings
-	ids     []identifier.Identifier
-	domains []string
-	expiry  time.Time
+// job is one lineage on its way.
+type job struct {
+	Result
+	*plan        // nil when there is nothing to do
+	due     bool // to be ordered
+	hookDue bool // deploy hooks are to be run
+	handled bool // its hooks have run, and what is to be said of it is printed
+	said    []said
+}
+
+// plan is what there is to do about a lineage.
+type plan struct {
+	queue string // orders of one queue run some at a time
+	live  string
+	cmds  hook.Commands
+}
+
+// said is a line for one of the two outputs.
+type said struct {
+	text  string
+	wrong bool
+}
+
+func (j *job) say(format string, args ...any) {
+	j.said = append(j.said, said{fmt.Sprintf(format, args...), false})
+}
+
+func (j *job) complain(format string, args ...any) {
+	j.said = append(j.said, said{fmt.Sprintf(format, args...), true})
 }
 
 // Renew works through the lineages, or the one called name, and returns one result
@@ -74,27 +104,29 @@ func (r *Renewer) Renew(ctx context.Context, name string) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	var results []Result
-	defer func() { // also when this panics or is interrupted
+	jobs := r.scan(ctx, names)
+	if err := r.Answers.Save(name == ""); err != nil {
+		r.Log.Warn("what CAs said cannot be remembered", "error", err)
+	}
+	defer func() { // also when this is interrupted
 		var renewed, failed []string
-		for _, res := range results {
-			switch res.Outcome {
+		for _, j := range jobs {
+			switch j.Outcome {
 			case Renewed:
-				renewed = append(renewed, res.Domains...)
+				renewed = append(renewed, j.Domains...)
 			case Failed:
-				failed = append(failed, res.Domains...)
+				failed = append(failed, j.Domains...)
 			}
 		}
 		r.Hooks.Post(context.WithoutCancel(ctx), renewed, failed)
 	}()
-	for _, n := range names {
-		r.box("Processing " + r.Store.ConfPath(n))
-		results = append(results, r.one(ctx, n))
-		if ctx.Err() != nil {
-			return results, ctx.Err()
-		}
+	r.prepare(ctx, jobs)
+	r.work(ctx, jobs)
+	results := make([]Result, len(jobs))
+	for i, j := range jobs {
+		results[i] = j.Result
 	}
-	return results, nil
+	return results, ctx.Err()
 }
 
 func (r *Renewer) names(name string) ([]string, error) {
@@ -107,171 +139,43 @@ func (r *Renewer) names(name string) ([]string, error) {
 	return []string{name}, nil
 }
 
-// Frame is the line that Certbot draws around messages.
-var Frame = strings.Repeat("- ", 39) + "-"
-
-func (r *Renewer) box(text string) {
-	fmt.Fprintf(r.Out, "\n%s\n%s\n%s\n", Frame, text, Frame)
-}
-
-// one takes a lineage through all that is to be done about it.
-func (r *Renewer) one(ctx context.Context, name string) Result {
-	c, err := r.load(name)
-	if err != nil {
-		path := r.Store.ConfPath(name)
-		fmt.Fprintf(r.Err, "Renewal configuration file %s is broken.\nThe error was: %v\nSkipping.\n", path, err)
-		return Result{Name: name, Path: path, Outcome: Broken, Err: err}
-	}
-	res := Result{Name: name, Path: c.Fullchain(), Expiry: c.expiry, Domains: c.domains}
-	hookDue, err := r.finish(c)
-	if err == nil && !(hookDue && !r.Settings.ForceRenewal) && r.due(ctx, c) {
-		var done bool
-		if done, err = r.renew(ctx, c); done {
-			hookDue, res.Outcome = true, Renewed
+// prepare waits a random time and runs the pre hooks, if there is anything to order.
+// A lineage that could not be ordered for anyway stops nothing.
+func (r *Renewer) prepare(ctx context.Context, jobs []*job) {
+	first := true
+	for _, j := range jobs {
+		if !j.due {
+			continue
 		}
-	} else if err == nil && !hookDue {
-		fmt.Fprintln(r.Out, "Certificate not yet due for renewal")
-		res.Outcome = Skipped
-	}
-	if hookDue {
-		r.Hooks.Deploy(ctx, r.commands(c), c.Live(), c.domains)
-		if ctx.Err() == nil {
-			r.Hooked(name)
+		if first {
+			r.delay(ctx)
+			first = false
 		}
-		res.Outcome = Renewed
-	}
-	if err != nil {
-		fmt.Fprintf(r.Err, "Failed to renew certificate %s with error: %s\n", name, Sentence(err, r.Out))
-		res.Outcome, res.Err = Failed, err
-	}
-	return res
-}
-
-// load reads a lineage and what it is renewed with, and mends its links.
-func (r *Renewer) load(name string) (*candidate, error) {
-	l, err := r.Store.Load(name)
-	if err != nil {
-		return nil, err
-	}
-	if healed, err := l.Heal(); err != nil {
-		return nil, err
-	} else if healed {
-		fmt.Fprintf(r.Err, "The links in %s led to different versions, as after a crash; they lead to the newest whole version now.\n", l.Live())
-	}
-	c := &candidate{Lineage: l, set: r.Settings.Clone()}
-	if err := c.set.Restore(l.Params()); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Base(r.Store.ConfPath(name)), err)
-	}
-	for _, key := range c.set.Unsupported() {
-		fmt.Fprintf(r.Err, "%s has %s, which has no effect here.\n", r.Store.ConfPath(name), key)
-	}
-	return c, c.readCertificate()
-}
-
-func (c *candidate) readCertificate() error {
-	cert, err := c.Certificate()
-	if err != nil {
-		return err
-	}
-	c.domains, c.expiry, c.ids = lineage.Names(cert), cert.NotAfter, nil
-	for _, n := range c.domains {
-		id, err := identifier.Parse(n)
+		if ctx.Err() != nil {
+			return
+		}
+		c, err := r.load(j.Name)
+		if err == nil {
+			err = r.Ready(ctx, c.set)
+		}
 		if err != nil {
-			return err
+			j.due = false
+			j.fail(err)
+			continue
 		}
-		c.ids = append(c.ids, id)
-	}
-	if len(c.ids) == 0 {
-		return fmt.Errorf("%s certifies no name", c.Cert())
-	}
-	return nil
-}
-
-// finish puts a version into use that an interrupted run left behind, and tells
-// whether deploy hooks are to be run, for that or because the run was interrupted
-// before them.
-func (r *Renewer) finish(c *candidate) (hookDue bool, err error) {
-	if v, ok := c.Pending(); ok {
-		fmt.Fprintf(r.Err, "Found a new certificate in %s that was not in use, as after a crash; putting it into use.\n", c.Archive())
-		if err := r.use(c.Lineage, v); err != nil {
-			return false, err
+		j.queue = c.set.Server
+		if alone(c.set) {
+			j.queue = ""
 		}
-		return true, c.readCertificate()
+		r.Hooks.Pre(ctx, j.cmds)
+		r.Hooks.SavePost(j.cmds)
 	}
-	noted := r.Notes.Version(c.Name)
-	if noted == 0 {
-		return false, nil
-	}
-	if v, ok := c.Version(); ok && v == noted {
-		fmt.Fprintf(r.Err, "The deploy hooks for %s have not run, as after a crash; running them.\n", c.Name)
-		return true, nil
-	}
-	r.Hooked(c.Name) // about a version that never came into use
-	return false, nil
-}
-
-// due tells whether a lineage is to be renewed now.
-func (r *Renewer) due(ctx context.Context, c *candidate) bool {
-	if r.Settings.ForceRenewal {
-		return true
-	}
-	if !c.set.Autorenew {
-		r.Log.Info("autorenew is off", "lineage", c.Name)
-		return false
-	}
-	return r.Due(ctx, c.Lineage)
-}
-
-// Due tells whether the certificate in use is to be renewed. A CA that cannot be
-// asked does not keep it from its renewal.
-func (o *Obtainer) Due(ctx context.Context, l *lineage.Lineage) bool {
-	cert, err := l.Certificate()
-	if err != nil {
-		return true
-	}
-	var ask Asker
-	if server := l.Server(); server != "" {
-		if ca, err := o.Connections.CA(ctx, server); err != nil {
-			o.Log.Warn("renewal information cannot be asked for", "lineage", l.Name, "error", err)
-		} else {
-			ask = ca
-		}
-	}
-	at, why, err := DueAt(ctx, cert, l.Conf.String("renew_before_expiry"), ask)
-	if err != nil {
-		o.Log.Warn("deciding when to renew", "lineage", l.Name, "error", err)
-	}
-	due := !o.Now().Before(at)
-	o.Log.Info("renewal", "lineage", l.Name, "due", due, "at", at, "decided", why)
-	return due
-}
-
-// renew orders and deploys. done says that a new version is in use, even if a
-// later step failed.
-func (r *Renewer) renew(ctx context.Context, c *candidate) (done bool, err error) {
-	r.delay(ctx)
-	if err := r.Ready(ctx, c.set); err != nil {
-		return false, err
-	}
-	cmds := r.commands(c)
-	r.Hooks.Pre(ctx, cmds)
-	defer r.Hooks.SavePost(cmds)
-	fmt.Fprintf(r.Out, "Renewing an existing certificate for %s\n", Summary(c.domains))
-	m, err := r.Order(ctx, c.set, c.ids, c.Lineage)
-	if err != nil {
-		return false, err
-	}
-	before, _ := c.Version()
-	err = r.Deploy(c.Lineage, m, c.set, false)
-	after, ok := c.Version()
-	return ok && after > before, err
 }
 
 func (r *Renewer) delay(ctx context.Context) {
-	if r.delayed || r.RandomDelay <= 0 {
+	if r.RandomDelay <= 0 {
 		return
 	}
-	r.delayed = true
 	wait := time.Second + rand.N(r.RandomDelay)
 	r.Log.Info("non-interactive renewal: random delay", "wait", wait)
 	select {
@@ -280,13 +184,24 @@ func (r *Renewer) delay(ctx context.Context) {
 	}
 }
 
-func (r *Renewer) commands(c *candidate) hook.Commands {
-	cmds := hook.Commands{Pre: c.set.PreHook, Post: c.set.PostHook, Deploy: c.set.RenewHook}
+func (j *job) fail(err error) {
+	j.Outcome, j.Err = Failed, err
+	var report strings.Builder
+	sentence := Sentence(err, &report)
+	j.said = append(j.said, said{report.String(), false})
+	j.complain("Failed to renew certificate %s with error: %s\n", j.Name, sentence)
+}
+
+func (r *Renewer) commands(set *settings.Settings) hook.Commands {
+	cmds := hook.Commands{Pre: set.PreHook, Post: set.PostHook, Deploy: set.RenewHook}
 	if r.Settings.DirectoryHooks {
 		cmds.Dir, cmds.DirPrePost = HookDir(r.Store.Dir), true
 	}
 	return cmds
 }
+
+// Frame is the line that Certbot draws around messages.
+var Frame = strings.Repeat("- ", 39) + "-"
 
 // HookDir is where an admin's hooks for all lineages are.
 func HookDir(configDir string) string { return filepath.Join(configDir, "renewal-hooks") }

@@ -52,47 +52,59 @@ func Remedy(err error) error {
 	return err
 }
 
+// Reporting is what a report depends on besides the results.
+type Reporting struct {
+	Hooks  hook.Commands // of this run's command line
+	DryRun bool
+}
+
 // Report prints what became of all lineages as Certbot does, and returns an error
 // if anything failed.
-func Report(results []Result, configured hook.Commands, out, errs io.Writer) error {
-	by := map[Outcome][]string{}
+func Report(results []Result, about Reporting, out, errs io.Writer) error {
+	by := map[Outcome]int{}
 	for _, res := range results {
-		text := res.Path
-		if res.Outcome == Skipped {
-			text += " expires on " + res.Expiry.UTC().Format(time.DateOnly)
-		}
-		by[res.Outcome] = append(by[res.Outcome], fmt.Sprintf("  %s (%s)", text, res.Outcome))
+		by[res.Outcome]++
+	}
+	noun := "renewals"
+	if about.DryRun {
+		noun = "simulated renewals"
 	}
 	list := func(w io.Writer, heading string, o Outcome) {
 		fmt.Fprintln(w, heading)
-		for _, line := range by[o] {
-			fmt.Fprintln(w, line)
+		for _, res := range results {
+			switch {
+			case res.Outcome != o:
+			case o == Skipped:
+				fmt.Fprintf(w, "  %s expires on %s (%s)\n", res.Path, res.Expiry.UTC().Format(time.DateOnly), o)
+			default:
+				fmt.Fprintf(w, "  %s (%s)\n", res.Path, o)
+			}
 		}
 	}
 	fmt.Fprintf(out, "\n%s\n", Frame)
-	if len(by[Skipped]) > 0 {
+	if by[Skipped] > 0 {
 		list(out, "The following certificates are not due for renewal yet:", Skipped)
 	}
-	switch good, bad := len(by[Renewed]) > 0, len(by[Failed]) > 0; {
+	switch good, bad := by[Renewed] > 0, by[Failed] > 0; {
 	case !good && !bad:
-		fmt.Fprintln(out, "No renewals were attempted.")
-		if configured.Pre != "" || configured.Post != "" || configured.Deploy != "" {
+		fmt.Fprintf(out, "No %s were attempted.\n", noun)
+		if about.Hooks.Pre != "" || about.Hooks.Post != "" || about.Hooks.Deploy != "" {
 			fmt.Fprintln(out, "No hooks were run.")
 		}
 	case good && !bad:
-		list(out, "Congratulations, all renewals succeeded: ", Renewed)
+		list(out, "Congratulations, all "+noun+" succeeded: ", Renewed)
 	case bad && !good:
-		list(errs, "All renewals failed. The following certificates could not be renewed:", Failed)
+		list(errs, "All "+noun+" failed. The following certificates could not be renewed:", Failed)
 	default:
-		list(out, "The following renewals succeeded:", Renewed)
+		list(out, "The following "+noun+" succeeded:", Renewed)
 		fmt.Fprintln(out)
-		list(errs, "The following renewals failed:", Failed)
+		list(errs, "The following "+noun+" failed:", Failed)
 	}
-	if len(by[Broken]) > 0 {
+	if by[Broken] > 0 {
 		list(out, "\nAdditionally, the following renewal configurations were invalid: ", Broken)
 	}
 	fmt.Fprintln(out, Frame)
-	if f, b := len(by[Failed]), len(by[Broken]); f+b > 0 {
+	if f, b := by[Failed], by[Broken]; f+b > 0 {
 		return fmt.Errorf("%d renew failure(s), %d parse failure(s)", f, b)
 	}
 	return nil
