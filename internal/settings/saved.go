@@ -153,13 +153,13 @@ func (s *Settings) Save(f *configobj.File, prune bool) error {
 			return err
 		}
 	}
+	if err := s.savePlugin(params, prune); err != nil {
+		return err
+	}
 	if late != nil {
 		if err := late(); err != nil {
 			return err
 		}
-	}
-	if err := s.savePlugin(params, prune); err != nil {
-		return err
 	}
 	return s.saveWebrootMap(params, prune)
 }

@@ -100,3 +100,59 @@ func TestBadValuesAreNamed(t *testing.T) {
 		t.Error("no error without a section")
 	}
 }
+
+// TestOptionsOfAuthenticators go with the authenticator that they belong to.
+func TestOptionsOfAuthenticators(t *testing.T) {
+	const conf = `[renewalparams]
+server = https://ca.example.org/dir
+authenticator = dns-rfc2136
+key_type = ecdsa
+dns_rfc2136_credentials = /etc/rfc2136.ini
+dns_rfc2136_propagation_seconds = None
+dns_cloudflare_credentials = /etc/cloudflare.ini
+`
+	f := parse(t, conf)
+	s := Default()
+	s.SetPluginOption("dns_rfc2136_propagation_seconds", "7")
+	s.MarkSet("dns_rfc2136_propagation_seconds")
+	if err := s.Restore(f.Section.Section(Section)); err != nil {
+		t.Fatal(err)
+	}
+	if s.PluginOption("dns_rfc2136_credentials") != "/etc/rfc2136.ini" || s.PluginOption("dns_rfc2136_propagation_seconds") != "7" || s.PluginOption("dns_cloudflare_credentials") != "" {
+		t.Errorf("%+v", s.Plugin)
+	}
+	if err := s.Save(f, false); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := string(f.Bytes()), strings.Replace(conf, "seconds = None", "seconds = 7", 1); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	s.Authenticator = "manual"
+	s.MarkSet("authenticator")
+	s.SetPluginOption("manual_auth_hook", "true")
+	if err := s.Save(f, true); err != nil {
+		t.Fatal(err)
+	}
+	if got := string(f.Bytes()); strings.Contains(got, "dns_") || !strings.Contains(got, "manual_auth_hook = true\n") {
+		t.Error(got)
+	}
+}
+
+func TestTestCertificateReplacesNoTrustedOne(t *testing.T) {
+	for _, c := range []struct {
+		server, old     string
+		dry, breaks, ok bool
+	}{
+		{DefaultServer, DefaultServer, false, false, true},
+		{StagingServer, DefaultServer, false, false, false},
+		{StagingServer, DefaultServer, true, false, true},
+		{StagingServer, DefaultServer, false, true, true},
+		{StagingServer, StagingServer, false, false, true},
+	} {
+		s := Default()
+		s.Server, s.DryRun, s.BreakMyCerts = c.server, c.dry, c.breaks
+		if err := s.CheckReplace([]string{"a.example.org"}, c.old); (err == nil) != c.ok {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
