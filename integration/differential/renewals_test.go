@@ -50,7 +50,7 @@ var renewing = []scenario{
 		certbot certonly $CA $ALONE --no-autorenew -d a.example.org
 		sed -i 's/^# renew_before_expiry.*/renew_before_expiry = 10 years/' config/renewal/a.example.org.conf
 		certbot certonly $CA $ALONE -d a.example.org`},
-	{name: "renew --dry-run", pending: "no --dry-run yet", script: `
+	{name: "renew --dry-run", pending: "no dry run of renew yet", script: `
 		certbot certonly $CA $ALONE -d a.example.org
 		certbot certonly $CA --webroot -w $H/www -d w1.example.org --deploy-hook 'note deploy'
 		certbot renew --dry-run --server $SERVER
@@ -108,7 +108,7 @@ var hooks = []scenario{
 		!certbot certonly $CA $ALONE -d a.example.org --post-hook $H/bin
 		certbot certonly $CA $ALONE -d a.example.org --post-hook no-such-hook --disable-hook-validation
 		certbot renew --force-renewal`},
-	{name: "no deploy hooks in a dry run, unless wanted", pending: "no --dry-run yet", script: `
+	{name: "no deploy hooks in a dry run, unless wanted", pending: "no dry run of renew yet", script: `
 		certbot certonly $CA $ALONE -d a.example.org --pre-hook 'note pre' --post-hook 'note post' --deploy-hook 'note deploy'
 		rm notes
 		certbot renew --dry-run --server $SERVER`},
@@ -133,11 +133,11 @@ var takingOver = []scenario{
 		certbot renew --force-renewal
 		other certonly $CA --webroot -w $H/www2 -d w1.example.org,w2.example.org --force-renewal
 		certbot delete --cert-name w1.example.org`},
-	{name: "manual http-01 in turns", pending: "no --manual yet", script: `
+	{name: "manual http-01 in turns", pending: "manual is not wired yet", script: `
 		certbot certonly $CA $HTTP -d w1.example.org,w2.example.org; sort -o notes notes
 		other renew --force-renewal && sort -o notes notes
 		certbot renew --force-renewal && sort -o notes notes`},
-	{name: "manual dns-01 in turns", pending: "no --manual yet", script: `
+	{name: "manual dns-01 in turns", pending: "manual is not wired yet", script: `
 		certbot certonly $CA $TXT -d a.example.org,*.b.example.org; sort -o notes notes
 		other renew --force-renewal && sort -o notes notes
 		certbot renew --force-renewal && sort -o notes notes`},
