@@ -280,7 +280,7 @@ func (s *session) connect() {
 		Log: s.log, Getenv: s.Getenv, Register: s.register}
 	s.obtainer = &renewal.Obtainer{Store: lineage.Store{Dir: o.ConfigDir}, Connections: conns,
 		Notes: renewal.WorkNotes(o.WorkDir), Log: s.log, Timeout: o.timeout, Now: s.Now, Answers: renewal.WorkAnswers(o.WorkDir)}
-	s.obtainer.Provers = renewal.Provers{Out: s.out, Err: s.Stderr, Log: s.log, Environ: os.Environ(), WorkDir: o.WorkDir, Getenv: s.Getenv}
+	s.obtainer.Provers = renewal.Provers{Out: s.out, Err: s.Stderr, Log: s.log, Environ: s.Environ, WorkDir: o.WorkDir, Getenv: s.Getenv}
 	if s.ask != nil {
 		s.obtainer.Provers.Ask = s.ask.instruct
 	}

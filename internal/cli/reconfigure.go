@@ -93,7 +93,8 @@ func (s *session) trial(ctx context.Context, l *lineage.Lineage, set *settings.S
 		return err
 	}
 	if _, err := s.obtain(ctx, l); err != nil {
-		return fmt.Errorf("the trial with the new options failed, so nothing was changed: %w", err)
+		fmt.Fprintln(s.Stderr, "The trial with the new options failed, so nothing was changed.")
+		return err
 	}
 	fmt.Fprintln(s.out, "The dry run was successful.")
 	return nil
