@@ -116,3 +116,27 @@ func FuzzParseKey(f *testing.F) {
 		}
 	})
 }
+
+// FuzzLoad reads accounts as they may come from another machine.
+func FuzzLoad(f *testing.F) {
+	f.Add([]byte(`{"body": {"contact": ["mailto:a@example.org"]}, "uri": "https://ca.example.org/acct/1"}`), []byte(`{"creation_dt": "2026-01-02T03:04:05Z", "creation_host": "here"}`))
+	f.Add([]byte(`{"uri": 7}`), []byte(`[]`))
+	key := []byte(`{"kty":"EC","crv":"P-256","d":"eJ7nyx64GrxM4iH7Z64WRYe4oZIqICeWDUlv8xlxXAE"}`)
+	f.Fuzz(func(t *testing.T, regr, meta []byte) {
+		dir := t.TempDir()
+		s, err := Open(dir, server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := filepath.Join(dir, "accounts", "ca.example.org:14000", "dir", "id")
+		os.MkdirAll(at, 0o700)
+		for name, data := range map[string][]byte{keyFile: key, regrFile: regr, metaFile: meta} {
+			if err := os.WriteFile(filepath.Join(at, name), data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if a, err := s.Load("id"); err == nil && (a.URL == "" || a.Key == nil) {
+			t.Errorf("half an account: %+v", a)
+		}
+	})
+}

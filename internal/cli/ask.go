@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"vidimus/internal/authenticator/webroot"
 	"vidimus/internal/identifier"
+	"vidimus/internal/lineage"
 )
 
 // pickAuthenticator finds the authenticator when the command line names none: that of
@@ -93,8 +95,13 @@ func (s *session) askCredentials(ctx context.Context) error {
 // askNames asks what is to be certified.
 func (s *session) askNames(ctx context.Context) error {
 	o := s.opts
-	if len(o.Domains) > 0 || o.CertName != "" {
+	if len(o.Domains) > 0 {
 		return nil
+	}
+	if o.CertName != "" {
+		if _, err := s.obtainer.Store.Load(o.CertName); s.ask == nil || !errors.Is(err, lineage.ErrNone) {
+			return nil
+		}
 	}
 	if s.ask == nil {
 		return misuse("Please specify --domains, or --cert-name for an existing certificate name.")

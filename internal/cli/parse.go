@@ -200,36 +200,47 @@ func skipShort(arg string, table []*option) int {
 	return 0
 }
 
+// own are the options that Certbot doesn't have. What is short for one of Certbot's
+// stays so.
+var own = []string{"eab-hmac-key-file", "autorenew", "json", "parallel", "dns", "dns-credentials", "dns-propagation-seconds", "dns-timeout"}
+
 func complete(name string, table []*option) (string, *option, error) {
 	if name == "help" || name == "version" {
 		return name, nil, nil
 	}
+	if o := findOption(table, name); o != nil || name == "" {
+		return name, o, nil
+	}
 	var found []string
-	var hit *option
-	several := false
-	for _, o := range table {
-		for _, n := range strings.Fields(o.names) {
-			if n == name {
-				return n, o, nil
+	var hits []*option
+	for _, theirs := range []bool{true, false} {
+		for _, o := range table {
+			for _, n := range strings.Fields(o.names) {
+				if slices.Contains(own, n) == theirs || !strings.HasPrefix(n, name) {
+					continue
+				}
+				found = append(found, "--"+n)
+				if !slices.Contains(hits, o) {
+					hits = append(hits, o)
+				}
 			}
-			if strings.HasPrefix(n, name) && name != "" {
-				several = several || hit != nil && hit != o
-				found, hit = append(found, "--"+n), o
-			}
+		}
+		if len(hits) > 0 {
+			break
 		}
 	}
 	for _, n := range []string{"help", "version"} {
-		if len(name) > 1 && strings.HasPrefix(n, name) && hit == nil {
+		if len(name) > 1 && strings.HasPrefix(n, name) && len(hits) == 0 {
 			return n, nil, nil
 		}
 	}
-	if several {
-		return "", nil, misuse("--%s is ambiguous: it could be %s", name, strings.Join(found, ", "))
-	}
-	if hit == nil {
+	switch len(hits) {
+	case 0:
 		return name, nil, nil // pflag says so
+	case 1:
+		return strings.TrimPrefix(found[0], "--"), hits[0], nil
 	}
-	return strings.TrimPrefix(found[0], "--"), hit, nil
+	return "", nil, misuse("--%s is ambiguous: it could be %s", name, strings.Join(found, ", "))
 }
 
 // firstVerb finds the verb in a command line that is not to be parsed.

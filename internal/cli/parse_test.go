@@ -57,6 +57,17 @@ func TestWebrootsBelongToTheNamesBehindThem(t *testing.T) {
 	}
 }
 
+// TestShortFormsOfCertbotStayShort keeps options that Certbot doesn't have from making
+// what people type ambiguous.
+func TestShortFormsOfCertbotStayShort(t *testing.T) {
+	for short, long := range map[string]string{"eab-hmac-k": "eab-hmac-key", "auto": "auto-hsts", "autor": "autorenew", "eab-hmac-key-f": "eab-hmac-key-file",
+		"dns-rfc2136-c": "dns-rfc2136-credentials", "stag": "staging", "no-auto": "no-autorenew", "webroot-p": "webroot-path", "paral": "parallel"} {
+		if full, _, err := complete(short, newOptions().table()); err != nil || full != long {
+			t.Errorf("--%s is %s, %v", short, full, err)
+		}
+	}
+}
+
 func TestMisuse(t *testing.T) {
 	for _, line := range []string{"nonsense", "certonly renew", "certonly -d", "certonly --standalone=yes", "--key-type=x renew", "certonly -Z"} {
 		_, err := parse(strings.Fields(line), nothing)

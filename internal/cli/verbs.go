@@ -144,13 +144,13 @@ func (s *session) toRevoke() (*lineage.Lineage, string, error) {
 		if err != nil {
 			return nil, "", err
 		}
-		if server := l.Server(); server != "" && !o.Chosen("server") {
+		if server := l.Server(); server != "" && !o.IsSet("server") {
 			o.Server = server
 		}
 		return l, l.Cert(), nil
 	}
 	l := s.lineageOf(o.certPath)
-	if l != nil && l.Server() != "" && !o.Chosen("server") {
+	if l != nil && l.Server() != "" && !o.IsSet("server") {
 		o.Server = l.Server()
 	}
 	return l, o.certPath, nil
