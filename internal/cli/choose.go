@@ -168,7 +168,8 @@ func (s *session) identical(ctx context.Context, l *lineage.Lineage) (*lineage.L
 		fmt.Fprintf(s.Stderr, "Found a new certificate in %s that was not in use, as after a crash; the next 'renew' puts it into use (version %d).\n", l.Archive(), v)
 		return l, !o.ForceRenewal, nil
 	}
-	if changed || o.ForceRenewal || s.obtainer.Due(ctx, l) || o.DryRun {
+	wanted := !strings.EqualFold(l.Params().String("autorenew"), "false")
+	if changed || o.ForceRenewal || o.DryRun || wanted && s.obtainer.Due(ctx, l) {
 		return l, false, nil
 	}
 	fmt.Fprintln(s.out, "Certificate not yet due for renewal")
