@@ -120,3 +120,54 @@ func TestPortInUse(t *testing.T) {
 		t.Errorf("left behind: %v", names)
 	}
 }
+
+// TestDiskFullDuringParallelRenewal has room for some of the new certificates only.
+func TestDiskFullDuringParallelRenewal(t *testing.T) {
+	t.Parallel()
+	h := newHome(t, peer.StartPebble(t, peer.Quick...))
+	if err := os.MkdirAll(h.config(), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", h.config(), "tmpfs", 0, "size=4m"); err != nil {
+		t.Skipf("a small file system cannot be mounted: %v", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(h.config(), 0) })
+	names := many(t, h, 30)
+	for _, room := range []int64{0, 50 << 10, 100 << 10, 200 << 10} {
+		before := h.versions(t, names)
+		full := h.fill(t)
+		info, err := os.Stat(full)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(full, info.Size()-room); err != nil {
+			t.Fatal(err)
+		}
+		out, status := peer.Run(t, h.vidimus(t, renewAll()...))
+		if status != 1 || !strings.Contains(out, "no space left on device") {
+			t.Errorf("room for %d bytes: exit status %d\n%s", room, status, out)
+		}
+		renewed := 0
+		for name, v := range h.versions(t, names) {
+			if failed := strings.Contains(out, "live/"+name+"/fullchain.pem (failure)"); v == before[name] && !failed {
+				t.Errorf("room for %d bytes: %s was not renewed, and not reported\n%s", room, name, out)
+			}
+			renewed += v - before[name]
+		}
+		if (renewed > 0) != (room > 0) {
+			t.Errorf("room for %d bytes: %d were renewed\n%s", room, renewed, out)
+		}
+		h.noOrphanKeys(t)
+		if err := os.Remove(full); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.agree(t)
+	before := h.versions(t, names)
+	peer.Must(t, h.vidimus(t, renewAll()...))
+	for name, v := range h.versions(t, names) {
+		if v <= before[name] {
+			t.Errorf("%s: version %d with room again, %d before", name, v, before[name])
+		}
+	}
+}

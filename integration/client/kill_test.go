@@ -1,6 +1,7 @@
 package client
 
 import (
+	"fmt"
 	"bytes"
 	"io/fs"
 	"math/rand/v2"
@@ -210,5 +211,97 @@ func TestStoredVersionIsUsedNotOrderedAgain(t *testing.T) {
 	}
 	if data, _ := os.ReadFile(done); string(data) != "x\n" {
 		t.Errorf("the deploy hook ran %d times", bytes.Count(data, []byte("x")))
+	}
+}
+
+// many is a home with lineages that are due, and with an account.
+func many(t *testing.T, h *home, n int) (names []string) {
+	t.Helper()
+	for i := range n {
+		names = append(names, fmt.Sprintf("m%02d.example.org", i))
+	}
+	peer.Must(t, h.vidimus(t, "register", "--server", h.pebble.Directory, "--agree-tos", "-m", "admin@example.org", "--no-eff-email"))
+	peer.WriteLineages(t, h.config(), h.pebble.Directory, h.pebble.HTTPPort, names...)
+	return names
+}
+
+// versions checks that all lineages are whole, and returns which versions are in use.
+func (h *home) versions(t *testing.T, names []string) map[string]int {
+	t.Helper()
+	versions := map[string]int{}
+	for _, name := range names {
+		v, err := peer.Whole(h.config(), name)
+		if err != nil {
+			t.Errorf("the lineage %s is not whole: %v", name, err)
+		}
+		versions[name] = v
+	}
+	return versions
+}
+
+// TestParallelRenewalKilled kills the renewal of many lineages at random moments.
+// What a kill left is looked at before anything can heal it; then a renewal without
+// force has the deploy hooks run that the kill kept back, and orders nothing that
+// was renewed already.
+func TestParallelRenewalKilled(t *testing.T) {
+	t.Parallel()
+	h := newHome(t, peer.StartPebble(t, append(peer.Quick, "PEBBLE_AUTHZREUSE=0")...))
+	names := many(t, h, 30)
+	hooked := filepath.Join(h.dir, "hooked")
+	hook := []string{"--deploy-hook", `echo "$(basename $RENEWED_LINEAGE) $(basename $(readlink $RENEWED_LINEAGE/cert.pem))" >> ` + hooked}
+	start := time.Now()
+	peer.Must(t, h.vidimus(t, renewAll(hook...)...))
+	took := time.Since(start)
+	seed := rand.Uint64()
+	t.Logf("seed %d, a renewal takes %v", seed, took)
+	random := rand.New(rand.NewPCG(seed, 0))
+	before, some := h.versions(t, names), 0
+	for i := range 20 {
+		after := time.Duration(random.Int64N(int64(took)))
+		killAfter(t, h.vidimus(t, renewAll(hook...)...), after)
+		left := h.versions(t, names)
+		h.noOrphanKeys(t)
+		if i%5 == 0 {
+			h.agree(t)
+		}
+		renewed := 0
+		for name, v := range left {
+			if v > before[name] {
+				renewed++
+			}
+		}
+		if renewed > 0 && renewed < len(names) {
+			some++
+		}
+		out := peer.Must(t, h.vidimus(t, append(hook, "renew", "--no-random-sleep-on-renew")...))
+		before = h.versions(t, names)
+		h.checkHooked(t, hooked, before)
+		for name, v := range before {
+			// A version that was stored but not in use is put into use; nothing is ordered.
+			if v > left[name]+1 {
+				t.Errorf("%s: version %d was in use after the kill, now %d", name, left[name], v)
+			}
+		}
+		if t.Failed() {
+			t.Fatalf("kill %d, %v after the start; the renewal after it said\n%s", i+1, after, out)
+		}
+	}
+	if some == 0 {
+		t.Error("no kill came when some lineages were renewed and others not")
+	}
+	h.agree(t)
+}
+
+// checkHooked checks that the deploy hook ran for each version that is in use.
+func (h *home) checkHooked(t *testing.T, file string, versions map[string]int) {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, v := range versions {
+		if line := fmt.Sprintf("%s cert%d.pem\n", name, v); !strings.Contains(string(data), line) {
+			t.Errorf("the deploy hook for version %d of %s has not run", v, name)
+		}
 	}
 }
