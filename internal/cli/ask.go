@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"vidimus/internal/authenticator/dns"
 	"vidimus/internal/authenticator/webroot"
 	"vidimus/internal/identifier"
 	"vidimus/internal/lineage"
@@ -53,7 +54,7 @@ func (s *session) askAuthenticator(ctx context.Context) error {
 	var offered []plugin
 	var choices []string
 	for _, p := range authenticators() {
-		if p.Name == "manual" || p.Name == "dns" { // these take more than a choice
+		if p.Name == "manual" || p.Name == dns.Generic { // these take more than a choice
 			continue
 		}
 		offered = append(offered, p)
@@ -69,13 +70,13 @@ func (s *session) askAuthenticator(ctx context.Context) error {
 // askCredentials asks where the credentials of a DNS provider are.
 func (s *session) askCredentials(ctx context.Context) error {
 	o := s.opts
-	i := slices.IndexFunc(dnsPlugins(), func(p dnsPlugin) bool { return p.Name == o.Authenticator })
-	if i < 0 || s.ask == nil || o.Authenticator == "dns" || o.Authenticator == "dns-google" {
+	i := slices.IndexFunc(dns.Plugins(), func(p dns.Plugin) bool { return p.Name == o.Authenticator })
+	if i < 0 || s.ask == nil || o.Authenticator == dns.Generic || o.Authenticator == "dns-google" {
 		return nil
 	}
-	p := dnsPlugins()[i]
+	p := dns.Plugins()[i]
 	dest := strings.ReplaceAll(p.Name, "-", "_") + "_credentials"
-	has := slices.ContainsFunc(p.Options, func(po dnsOption) bool { return po.Name == "credentials" })
+	has := slices.ContainsFunc(p.Options, func(po dns.Option) bool { return po.Name == "credentials" })
 	if !has || o.PluginOption(dest) != "" {
 		return nil
 	}

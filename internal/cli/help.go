@@ -5,12 +5,14 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"vidimus/internal/authenticator/dns"
 )
 
 // groups in the order of the help; those of plugins follow control.
 func groups() []string {
 	all := []string{general, certs, control}
-	for _, p := range dnsPlugins() {
+	for _, p := range dns.Plugins() {
 		all = append(all, p.Name)
 	}
 	return append(all, accounts, keys, hooks, trials, revoking, paths)
@@ -20,7 +22,7 @@ func groups() []string {
 // with the groups that they mean here.
 func topics() map[string][]string {
 	plugins := []string{control}
-	for _, p := range dnsPlugins() {
+	for _, p := range dns.Plugins() {
 		plugins = append(plugins, p.Name)
 	}
 	return map[string][]string{

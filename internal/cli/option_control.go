@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"vidimus/internal/authenticator/dns"
 	"vidimus/internal/authenticator/webroot"
 )
 
@@ -30,12 +31,12 @@ func (o *options) controlOptions() []*option {
 // pluginOptions are those of the authenticators by DNS, a group for each.
 func (o *options) pluginOptions() []*option {
 	var table []*option
-	for _, p := range dnsPlugins() {
+	for _, p := range dns.Plugins() {
 		dest := strings.ReplaceAll(p.Name, "-", "_")
-		if p.Name == "dns" {
-			table = append(table, &option{"dns", "", "PROVIDER", "dns_provider", p.Name, p.Short, func(v string) error {
+		if p.Name == dns.Generic {
+			table = append(table, &option{dns.Generic, "", "PROVIDER", "dns_provider", p.Name, p.Short, func(v string) error {
 				o.SetPluginOption("dns_provider", v)
-				return o.authenticator("dns")("")
+				return o.authenticator(dns.Generic)("")
 			}})
 		} else {
 			table = append(table, &option{p.Name, "", "", dest, p.Name, p.Short, o.authenticator(p.Name)})

@@ -202,7 +202,7 @@ func skipShort(arg string, table []*option) int {
 
 // own are the options that Certbot doesn't have. What is short for one of Certbot's
 // stays so.
-var own = []string{"eab-hmac-key-file", "autorenew", "json", "parallel", "dns", "dns-credentials", "dns-propagation-seconds", "dns-timeout"}
+var own = []string{"eab-hmac-key-file", "autorenew", "json", "parallel", "dns", "dns-credentials", "dns-propagation-seconds"}
 
 func complete(name string, table []*option) (string, *option, error) {
 	if name == "help" || name == "version" {

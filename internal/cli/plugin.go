@@ -5,33 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"vidimus/internal/authenticator/dns"
 )
-
-// dnsPlugin is an authenticator by DNS.
-type dnsPlugin struct {
-	Name    string
-	Short   string
-	Options []dnsOption
-}
-
-type dnsOption struct{ Name, Arg, Default, Usage string }
-
-// dnsPlugins lists the authenticators by DNS; the one called "dns" takes every
-// provider.
-func dnsPlugins() []dnsPlugin {
-	var all []dnsPlugin
-	for _, p := range [][2]string{{"cloudflare", "10"}, {"digitalocean", "10"}, {"dnsimple", "30"}, {"dnsmadeeasy", "60"}, {"gehirn", "30"}, {"google", "60"},
-		{"linode", "120"}, {"luadns", "30"}, {"nsone", "30"}, {"ovh", "120"}, {"rfc2136", "60"}, {"route53", ""}, {"sakuracloud", "90"}} {
-		d := dnsPlugin{Name: "dns-" + p[0], Short: "prove control with TXT records at " + p[0]}
-		d.Options = append(d.Options, dnsOption{"propagation-seconds", "SECONDS", p[1], "how long to wait for the name servers, at most"})
-		if p[0] != "route53" {
-			d.Options = append(d.Options, dnsOption{"credentials", "FILE", "", "the credentials file"})
-		}
-		all = append(all, d)
-	}
-	return append(all, dnsPlugin{Name: "dns", Short: "prove control with TXT records at this provider", Options: []dnsOption{
-		{"propagation-seconds", "SECONDS", "120", "how long to wait for the name servers, at most"}, {"credentials", "FILE", "", "the credentials file"}}})
-}
 
 // plugin is what 'plugins' tells about an authenticator.
 type plugin struct {
@@ -48,8 +24,8 @@ func authenticators() []plugin {
 		{"webroot", "Saves the necessary validation files to a .well-known/acme-challenge/ directory within the nominated webroot path", is},
 		{"manual", "Manual configuration or run your own shell scripts", is},
 	}
-	for _, p := range dnsPlugins() {
-		all = append(all, plugin{p.Name, strings.ToUpper(p.Short[:1]) + p.Short[1:], is})
+	for _, p := range dns.Plugins() {
+		all = append(all, plugin{p.Name, p.Short, is})
 	}
 	return all
 }
