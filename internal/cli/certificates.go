@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"vidimus/internal/identifier"
@@ -24,10 +25,13 @@ type listed struct {
 	Cert    string    `json:"certificate_path"`
 	Key     string    `json:"private_key_path"`
 	Server  string    `json:"server,omitempty"`
+	Revoked bool      `json:"revoked,omitempty"`
+
+	cert, issuer *x509.Certificate
 }
 
 // certificates lists the lineages in Certbot's layout.
-func certificates(_ context.Context, s *session) error {
+func certificates(ctx context.Context, s *session) error {
 	names, err := s.obtainer.Store.Names()
 	if err != nil {
 		return err
@@ -47,6 +51,7 @@ func certificates(_ context.Context, s *session) error {
 			found = append(found, it)
 		}
 	}
+	s.askRevoked(ctx, found)
 	if s.opts.json {
 		return s.printJSON(found)
 	}
@@ -90,10 +95,40 @@ func (s *session) describe(name string) (listed, error) {
 	if err != nil {
 		return listed{}, err
 	}
-	return listed{
+	issuer, err := l.Issuer()
+	if err != nil {
+		return listed{}, err
+	}
+	return listed{cert: c, issuer: issuer,
 		Name: name, Serial: fmt.Sprintf("%x", c.SerialNumber), KeyType: strings.ToUpper(renewal.KeyType(key)),
 		Domains: lineage.Names(c), Expires: c.NotAfter.UTC(), Valid: s.valid(c), Cert: l.Fullchain(), Key: l.Privkey(), Server: l.Server(),
 	}, nil
+}
+
+// askRevoked asks the OCSP responders that certificates name, several at a time. One
+// that can't be asked says nothing.
+func (s *session) askRevoked(ctx context.Context, all []listed) {
+	const atATime = 8
+	asking := s.revocations()
+	var group sync.WaitGroup
+	turn := make(chan struct{}, atATime)
+	for i := range all {
+		if it := &all[i]; it.Valid && len(it.cert.OCSPServer) > 0 {
+			turn <- struct{}{}
+			group.Go(func() {
+				defer func() { <-turn }()
+				var err error
+				if it.Revoked, err = asking.Revoked(ctx, it.cert, it.issuer); err != nil {
+					s.log.Warn("asking whether a certificate is revoked", "lineage", it.Name, "error", err)
+				}
+				it.Valid = !it.Revoked
+			})
+		}
+	}
+	group.Wait()
+	if err := s.obtainer.Answers.Save(false); err != nil {
+		s.log.Warn("what responders said cannot be remembered", "error", err)
+	}
 }
 
 func (s *session) valid(c *x509.Certificate) bool { return s.Now().Before(c.NotAfter) }
@@ -120,6 +155,8 @@ func (it listed) status(now time.Time) string {
 	left := it.Expires.Sub(now)
 	if left <= 0 {
 		why = append(why, "EXPIRED")
+	} else if it.Revoked {
+		why = append(why, "REVOKED")
 	}
 	if len(why) > 0 {
 		return "INVALID: " + strings.Join(why, ", ")
