@@ -4,7 +4,7 @@
 GO ?= go
 TOOL = $(GO) tool -modfile=tools.mod
 
-.PHONY: all build demo test lint unit peers deps bench fuzz clean
+.PHONY: all build dns-lego demo test lint unit peers deps bench fuzz clean
 
 all: build
 
@@ -12,13 +12,18 @@ build:
 	$(GO) build -trimpath -o bin/vidimus ./cmd/vidimus
 	$(GO) build -trimpath -o bin/vidimusd ./cmd/vidimusd
 
+# The helper with all DNS providers of lego; it takes about three minutes the first
+# time, so it is not part of build.
+dns-lego:
+	cd dns-lego && $(GO) build -trimpath -ldflags="-s -w" -o ../bin/vidimus-dns-lego .
+
 # The main job from nothing, on loopback, with real processes.
 demo: build
 	@$(GO) run ./demo
 
 # Everything: what the tests need from Debian, lint, unit tests, and the tests against
 # real clients and servers.
-test: deps lint unit peers demo
+test: deps lint unit dns-lego peers demo
 
 deps:
 	@scripts/install-test-packages
@@ -28,10 +33,12 @@ lint:
 	@files=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$files" ]; then echo "run gofmt -w on:" $$files; exit 1; fi
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
+	cd dns-lego && $(GO) vet ./... && $$(cd .. && $(TOOL) -n staticcheck) ./...
 
 unit:
 	@echo "== unit tests"
 	$(GO) test -race ./cmd/... ./internal/...
+	cd dns-lego && $(GO) test ./...
 
 peers:
 	@echo "== tests against real programs"
