@@ -99,7 +99,7 @@ func (term *terminal) wait() int {
 // same command line again, of another set of names, of a revocation and a deletion.
 func TestPersonAtATerminal(t *testing.T) {
 	t.Parallel()
-	p := peer.StartPebble(t, peer.Quick...)
+	p := peer.StartPebble(t, append(peer.Quick, "PEBBLE_AUTHZREUSE=0")...)
 	h := newHome(t, p)
 	root := t.TempDir()
 	h.serve(t, root)
@@ -137,6 +137,10 @@ func TestPersonAtATerminal(t *testing.T) {
 	if v := h.version(t, "a.example.org"); v != 3 {
 		t.Fatalf("version %d", v)
 	}
+	if out := run(0, append(again, "-d", "b.example.org", "--force-renewal", "--debug-challenges", "-v", "--dry-run")...)("Press Enter to Continue", ""); !strings.Contains(out, "Expected value: ") {
+		t.Error(out)
+	}
+	run(0, "certonly", "--webroot", "-w", root, "-d", "a.example.org,b.example.org", "--key-type", "rsa")("update its key type to RSA?", "u")
 	run(1, append(again, "-d", "c.example.org", "--cert-name", "a.example.org")...)("- b.example.org", "c")
 	run(0, "revoke", "--cert-name", "a.example.org")("Would you like to delete", "n")
 	run(0, "delete")("Which certificate(s) would you like to delete?", "1", "Are you sure", "n")
