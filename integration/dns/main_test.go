@@ -19,7 +19,13 @@ func TestMain(m *testing.M) {
 	if os.Getenv("VIDIMUS_TEST_PRESENT") != "" {
 		presentAndHang()
 	}
+	if os.Getenv("VIDIMUS_TEST_PROGRAM") != "" {
+		startAndHang()
+	}
 	status := m.Run()
+	if legoBuild.dir != "" {
+		os.RemoveAll(legoBuild.dir)
+	}
 	peer.RemoveBuilds()
 	os.Exit(status)
 }
