@@ -45,16 +45,16 @@ var obtaining = []scenario{
 		!certbot certonly $CA --webroot -d w1.example.org
 		!certbot certonly $CA --webroot -w $H/nowhere -d w1.example.org
 		!certbot certonly $CA --webroot -d w1.example.org -w $H/www -d w2.example.org -w $H/www2`},
-	{name: "manual, http-01", pending: "manual is not wired yet", script: `
+	{name: "manual, http-01", script: `
 		certbot certonly $CA $HTTP -d w1.example.org,w2.example.org && sort -o notes notes
 		certbot renew --force-renewal && sort -o notes notes`},
-	{name: "manual, dns-01 with a wildcard", pending: "manual is not wired yet", script: `
+	{name: "manual, dns-01 with a wildcard", script: `
 		certbot certonly $CA $TXT -d a.example.org,*.b.example.org && sort -o notes notes
 		certbot renew --force-renewal && sort -o notes notes`},
 	{name: "manual without a hook", script: `
 		!certbot certonly $CA --manual -d a.example.org
 		!certbot certonly $CA --manual --manual-auth-hook /no/such/program -d a.example.org`},
-	{name: "manual, hooks that fail", pending: "manual is not wired yet", script: `
+	{name: "manual, hooks that fail", script: `
 		!certbot certonly $CA --manual --preferred-challenges http --manual-auth-hook 'http-auth x; exit 3' --manual-cleanup-hook 'http-cleanup x; exit 5' -d refused.example.org
 		certbot certonly $CA --manual --preferred-challenges http --manual-auth-hook 'http-auth x; exit 3' --manual-cleanup-hook 'http-cleanup x; exit 4' -d w1.example.org`},
 	{name: "a wildcard by http", script: `
@@ -79,7 +79,7 @@ var obtaining = []scenario{
 		certbot certonly $CA $ALONE --allow-subset-of-names -d a.example.org,refused.example.org,b.example.org
 		certbot certonly $CA $ALONE --allow-subset-of-names -d refused.example.org,c.example.org --cert-name other
 		!certbot certonly $CA $ALONE --allow-subset-of-names -d refused.example.org`},
-	{name: "dry run", pending: "no dry run of renew yet", script: `
+	{name: "dry run", script: `
 		certbot certonly --dry-run $CA $ALONE -d a.example.org
 		certbot certonly $CA $ALONE -d a.example.org --deploy-hook 'note deploy' --pre-hook 'note pre' --post-hook 'note post'
 		certbot certonly --dry-run --server $SERVER $ALONE -d a.example.org,b.example.org --expand
@@ -224,7 +224,7 @@ var managing = []scenario{
 		certbot certonly $CA $ALONE -d a.example.org --user-agent Agent/1 --preferred-challenges http --rsa-key-size 4096 --no-autorenew --pre-hook 'note "a, b" # c' --post-hook "note '100% sure'" --deploy-hook 'note $RENEWED_LINEAGE'
 		certbot certonly $CA $ALONE -d b.example.org --renew-hook 'note renew' --user-agent-comment hello --issuance-timeout 60
 		certbot renew --force-renewal --cert-name b.example.org --pre-hook 'note other'
-		certbot renew --force-renewal --http-01-address 127.0.0.1`},
+		certbot renew --force-renewal --http-01-address 127.0.0.1; sort -s -k1,1 -o notes notes`},
 	{name: "cli.ini", script: `
 		mkdir -p $H/letsencrypt
 		printf '# ours\nserver = %s\nagree-tos = true\nemail = admin@example.org\nno-eff-email = true\nhttp-01-port = %s\n' $SERVER $PORT > $H/letsencrypt/cli.ini

@@ -76,6 +76,8 @@ func TestSameAsCertbot(t *testing.T) {
 type stage struct {
 	pebble *peer.Pebble
 	home   atomic.Pointer[string] // whose files the web server has
+	within string                 // what starts programs in other surroundings; "" is nothing
+	more   []string               // further environment
 }
 
 // webServer is where names beginning with "w" are, beside 127.0.0.1 for the others.
@@ -204,7 +206,7 @@ func (st *stage) prepare(t *testing.T, home, program, other string) func() {
 			t.Fatal(err)
 		}
 	}
-	tools := map[string]string{"certbot": wrapper(program), "other": wrapper(other)}
+	tools := map[string]string{"certbot": st.wrapper(program), "other": st.wrapper(other)}
 	for name, text := range scripts {
 		tools[name] = text
 	}
@@ -212,6 +214,9 @@ func (st *stage) prepare(t *testing.T, home, program, other string) func() {
 		if err := os.WriteFile(filepath.Join(home, "bin", name), []byte(text), 0o755); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if st.pebble.DNS == "" {
+		return func() {}
 	}
 	return func() { // both programs keep state of their own about TXT records
 		for _, n := range []string{"a", "b", "c"} {
@@ -221,10 +226,10 @@ func (st *stage) prepare(t *testing.T, home, program, other string) func() {
 }
 
 // wrapper starts a program in the directory of the script.
-func wrapper(program string) string {
+func (st *stage) wrapper(program string) string {
 	return `#!/bin/sh
 case " $* " in *" renew "*) set -- "$@" --no-random-sleep-on-renew;; esac
-exec ` + program + ` "$@" --config-dir $H/config --work-dir $H/work --logs-dir $H/logs -n
+exec ` + st.within + program + ` "$@" --config-dir $H/config --work-dir $H/work --logs-dir $H/logs -n
 `
 }
 
@@ -241,8 +246,8 @@ echo "$1 remaining=$CERTBOT_REMAINING_CHALLENGES" >> $H/notes
 var scripts = map[string]string{
 	// RENEWED_DOMAINS and FAILED_DOMAINS of post hooks came after certbot 2.1.0.
 	"note": `#!/bin/sh
+case $1 in deploy|renew) set -- "$* $RENEWED_LINEAGE: $RENEWED_DOMAINS";; esac
 echo "$*" >> $H/notes
-case $1 in deploy|renew) echo "  $RENEWED_LINEAGE: $RENEWED_DOMAINS" >> $H/notes;; esac
 `,
 	"http-auth": `#!/bin/sh
 mkdir -p $H/www/.well-known/acme-challenge
@@ -264,12 +269,12 @@ set -- cleanup` + hookEnd,
 // account, ALONE, HTTP and TXT choose how to prove control.
 func (st *stage) environ(home string) []string {
 	port := strconv.Itoa(st.pebble.HTTPPort)
-	return []string{
+	return append([]string{
 		"PATH=" + filepath.Join(home, "bin") + ":" + os.Getenv("PATH"), "HOME=" + home, "XDG_CONFIG_HOME=" + home, "LC_ALL=C.UTF-8",
 		"REQUESTS_CA_BUNDLE=" + st.pebble.CABundle, "H=" + home, "SERVER=" + st.pebble.Directory, "DNS=" + st.pebble.DNS, "PORT=" + port,
 		"CA=--server " + st.pebble.Directory + " --agree-tos -m admin@example.org --no-eff-email",
 		"ALONE=--standalone --http-01-address 127.0.0.1 --http-01-port " + port,
 		"HTTP=--manual --preferred-challenges http --manual-auth-hook http-auth --manual-cleanup-hook http-cleanup",
 		"TXT=--manual --preferred-challenges dns --manual-auth-hook dns-auth --manual-cleanup-hook dns-cleanup",
-	}
+	}, st.more...)
 }
