@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -35,7 +36,10 @@ func (p *pausing) Present(ctx context.Context, challenges []authenticator.Challe
 	} else {
 		text += "\nPass \"-v\" for more info about challenges.\n"
 	}
-	return p.ask.instruct(ctx, text)
+	if err := p.ask.instruct(ctx, text); err != nil {
+		return errors.Join(err, p.Cleanup(context.WithoutCancel(ctx)))
+	}
+	return nil
 }
 
 // expected tells where the CA will look, and for what.

@@ -121,7 +121,7 @@ func restore(into any, params *configobj.Section, name string) error {
 // Unsupported lists the settings that a lineage has from Certbot and that are kept
 // for it, but not followed.
 func (s *Settings) Unsupported() []string {
-	if s.Installer != "" {
+	if s.Installer != "" && s.Installer != "null" { // Certbot's installer that does nothing
 		return []string{"installer"}
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -75,8 +76,17 @@ func (m *Manual) Check() error {
 	return nil
 }
 
-// Present runs the hook, or asks a person, once for each challenge.
+// Present runs the hook, or asks a person, once for each challenge. What was presented
+// before an error is cleaned up.
 func (m *Manual) Present(ctx context.Context, challenges []authenticator.Challenge) error {
+	err := m.present(ctx, challenges)
+	if err != nil {
+		err = errors.Join(err, m.Cleanup(context.WithoutCancel(ctx)))
+	}
+	return err
+}
+
+func (m *Manual) present(ctx context.Context, challenges []authenticator.Challenge) error {
 	if err := m.Check(); err != nil {
 		return err
 	}
