@@ -78,6 +78,20 @@ func TestMisuse(t *testing.T) {
 	}
 }
 
+func TestOptionsOfAuthenticatorsAreKeptInCertbotsOrder(t *testing.T) {
+	cmd := parsed(t, "certonly --dns-rfc2136 --dns-rfc2136-credentials /c.ini --manual-cleanup-hook true --dns-rfc2136-propagation-seconds 7 --manual-auth-hook true")
+	if err := cmd.opts.settle(cmd.verb); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range cmd.opts.Plugin {
+		got = append(got, p.Name+"="+p.Value)
+	}
+	if want := "manual_auth_hook=true manual_cleanup_hook=true dns_rfc2136_propagation_seconds=7 dns_rfc2136_credentials=/c.ini"; strings.Join(got, " ") != want {
+		t.Errorf("got %v", got)
+	}
+}
+
 // TestEveryOptionIsUsable guards against two options of one name and against
 // settings that are saved under another name than the one they are marked with.
 func TestEveryOptionIsUsable(t *testing.T) {

@@ -35,6 +35,7 @@ func (o *options) settle(v *verb) error {
 		}
 	}
 	slices.SortStableFunc(o.Domains, func(a, b identifier.Identifier) int { return strings.Compare(string(a.Type), string(b.Type)) })
+	o.sortPlugin()
 	if o.PreferredProfile != "" && o.RequiredProfile != "" && o.PreferredProfile != o.RequiredProfile {
 		return misuse("--preferred-profile and --required-profile name different profiles: give one of them")
 	}
@@ -50,6 +51,16 @@ func (o *options) settle(v *verb) error {
 		return misuse("Using --allow-subset-of-names with a wildcard domain is not supported.")
 	}
 	return o.validateHooks()
+}
+
+// sortPlugin puts the options of authenticators into the order in which Certbot keeps
+// them, whatever the order they were given in.
+func (o *options) sortPlugin() {
+	place := map[string]int{}
+	for i, opt := range o.table() {
+		place[opt.dest] = i
+	}
+	slices.SortStableFunc(o.Plugin, func(a, b settings.Param) int { return place[a.Name] - place[b.Name] })
 }
 
 // chooseServer finds the server that --test-cert and --dry-run mean.
