@@ -1,8 +1,8 @@
 package client
 
 import (
-	"fmt"
 	"bytes"
+	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"os"

@@ -62,6 +62,39 @@ var renewing = []scenario{
 		printf '\n# of nobody\n[mine]\nkey = "a # b"\n[[deeper]]\nx = y\n# last\n' >> config/renewal/a.example.org.conf
 		certbot renew --force-renewal
 		certbot certonly $CA $ALONE -d a.example.org --force-renewal`},
+	{name: "a renew_before_expiry that makes no sense", script: `
+		certbot certonly $CA $ALONE -d a.example.org
+		sed -i 's/^# renew_before_expiry.*/renew_before_expiry = soon/' config/renewal/a.example.org.conf
+		certbot renew --force-renewal
+		sed -i 's/^renew_before_expiry.*/renew_before_expiry = 8 hours/' config/renewal/a.example.org.conf
+		certbot renew`},
+	{name: "a CA that is gone beside a good one", script: `
+		certbot certonly $CA $ALONE -d a.example.org
+		certbot certonly $CA $ALONE -d b.example.org
+		sed -i 's,^server = .*,server = https://127.0.0.1:1/dir,' config/renewal/a.example.org.conf
+		!certbot renew --force-renewal`},
+	{name: "what an admin put there stays", script: `
+		certbot certonly $CA $ALONE -d a.example.org
+		cat config/live/a.example.org/fullchain.pem > config/live/a.example.org/site.pem
+		ln -s ../../archive/a.example.org/cert1.pem config/live/a.example.org/first.pem
+		echo mine > config/archive/a.example.org/notes.txt
+		rm config/live/a.example.org/README config/live/README
+		chmod 750 config/live/a.example.org config/archive/a.example.org
+		certbot renew --force-renewal
+		certbot certonly $CA $ALONE -d b.example.org
+		certbot delete --cert-name a.example.org`},
+	{name: "absolute links", script: `
+		certbot certonly $CA $ALONE -d a.example.org
+		for kind in cert chain fullchain privkey; do ln -sf $H/config/archive/a.example.org/${kind}1.pem config/live/a.example.org/$kind.pem; done
+		certbot renew --force-renewal
+		certbot certificates > listing`},
+	{name: "an archive elsewhere", script: `
+		certbot certonly $CA $ALONE -d a.example.org
+		mkdir elsewhere && mv config/archive/a.example.org elsewhere/
+		sed -i "s,^archive_dir = .*,archive_dir = $H/elsewhere/a.example.org," config/renewal/a.example.org.conf
+		for kind in cert chain fullchain privkey; do ln -sf $H/elsewhere/a.example.org/${kind}1.pem config/live/a.example.org/$kind.pem; done
+		certbot renew --force-renewal
+		certbot certificates > listing`},
 	{name: "the first broken versions", script: `
 		certbot certonly $CA $ALONE -d a.example.org
 		cp -p config/archive/a.example.org/cert1.pem config/archive/a.example.org/cert2.pem

@@ -91,6 +91,10 @@ var obtaining = []scenario{
 	{name: "preferred-chain", script: `
 		certbot certonly $CA $ALONE --preferred-chain 'No Such Root' -d a.example.org
 		certbot renew --force-renewal`},
+	{name: "preferred-chain that the CA has", script: `
+		curl -sk ${ROOTS}1 | openssl x509 -noout -subject -nameopt multiline | sed -n 's/.*commonName *= //p' > root
+		certbot certonly $CA $ALONE --preferred-chain "$(cat root)" -d a.example.org
+		certbot renew --force-renewal`},
 	{name: "csr", script: `
 		openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout my.key -out my.csr -subj /CN=a.example.org -addext subjectAltName=DNS:a.example.org,DNS:b.example.org
 		openssl req -in my.csr -outform DER -out my.der
@@ -167,7 +171,25 @@ var managing = []scenario{
 		certbot certonly $CA $ALONE -d a.example.org
 		!certbot delete --cert-name nobody
 		!certbot delete
-		certbot delete --cert-name a.example.org`},
+		said Deleted certbot delete --cert-name a.example.org`},
+	{name: "what scripts look for", script: `
+		said registered certbot register $CA
+		said 'Success|saved at|expires on|Requesting' certbot certonly $CA $ALONE -d a.example.org,b.example.org
+		said 'not yet due|No renewals|No hooks|skipped|expires on' certbot renew --post-hook 'note post'
+		said 'success|succeeded|Renewing' certbot renew --force-renewal
+		!said '  (Type|Domain): ' certbot certonly $CA $ALONE -d refused.example.org
+		said successfully certbot revoke --cert-name a.example.org
+		said deactivated certbot unregister --server $SERVER`},
+	{name: "logs", script: `
+		certbot certificates
+		certbot certificates
+		certbot certificates
+		ls logs > list
+		certbot certificates --max-log-backups 1
+		ls logs > list2
+		certbot certificates --max-log-backups 0
+		ls logs > list3
+		!certbot certificates --max-log-backups -1`},
 	{name: "revoke by name", script: `
 		certbot certonly $CA $ALONE -d a.example.org
 		!certbot revoke --cert-name nobody $CA

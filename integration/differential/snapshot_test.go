@@ -53,7 +53,7 @@ func snapshot(t *testing.T, home string) string {
 			return fs.SkipDir // certbot makes some before it needs them
 		}
 		rel = normal(rel, home)
-		lines = append(lines, fmt.Sprintf("%s %v %s", rel, info.Mode(), describeShort(what)))
+		lines = append(lines, fmt.Sprintf("%s %v %s", rel, info.Mode(), describeShort(normal(what, home))))
 		if strings.Contains(what, "\n") {
 			for l := range strings.Lines(sortRoots(normal(what, home))) {
 				lines = append(lines, rel+"| "+strings.TrimSuffix(l, "\n"))

@@ -93,6 +93,7 @@ func newStage(t testing.TB) *stage {
 		st.pebble.Manage(t, "add-a", map[string]any{"host": fmt.Sprintf("w%d.example.org", i+1), "addresses": []string{webServer}})
 	}
 	st.pebble.Manage(t, "add-a", map[string]any{"host": "refused.example.org", "addresses": []string{"127.0.0.9"}})
+	st.more = []string{"ROOTS=" + st.pebble.Roots}
 	l, err := net.Listen("tcp", fmt.Sprintf("%s:%d", webServer, st.pebble.HTTPPort))
 	if err != nil {
 		t.Fatal(err)
@@ -242,12 +243,19 @@ echo "$1 remaining=$CERTBOT_REMAINING_CHALLENGES" >> $H/notes
 `
 
 // scripts are tools for scenarios. "note WORDS" notes that it was called, and for
-// deploy hooks what they are told; the other ones are manual hooks.
+// deploy hooks what they are told; those in -auth and -cleanup are manual hooks.
 var scripts = map[string]string{
 	// RENEWED_DOMAINS and FAILED_DOMAINS of post hooks came after certbot 2.1.0.
 	"note": `#!/bin/sh
 case $1 in deploy|renew) set -- "$* $RENEWED_LINEAGE: $RENEWED_DOMAINS";; esac
 echo "$*" >> $H/notes
+`,
+	// said PATTERN COMMAND notes which lines of standard output match.
+	"said": `#!/bin/sh
+pattern=$1; shift
+"$@" > $H/bin/out; status=$?
+grep -E "$pattern" $H/bin/out >> $H/said
+exit $status
 `,
 	"http-auth": `#!/bin/sh
 mkdir -p $H/www/.well-known/acme-challenge

@@ -27,6 +27,7 @@ type Pebble struct {
 	Directory string // URL
 	CABundle  string // file: who signs the CA's own TLS certificate
 	HTTPPort  int    // where http-01 is validated
+	Roots     string // URL at which, with a number behind it, its root certificates are
 	DNS       string // URL of the DNS server's management; "" with PebbleOptions.DNSServer
 	Log       *Output
 }
@@ -61,6 +62,7 @@ func StartPebbleWith(t testing.TB, o PebbleOptions) *Pebble {
 	}
 	p := &Pebble{
 		Directory: fmt.Sprintf("https://127.0.0.1:%d/dir", port),
+		Roots:     fmt.Sprintf("https://127.0.0.1:%d/roots/", manage),
 		CABundle:  filepath.Join(dir, "tls.pem"),
 		HTTPPort:  FreePort(t),
 	}
