@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -98,7 +99,7 @@ func unreliable(seed uint64, every int) func(Request) Answer {
 // fleet is what TestAllGoodOnesEndRenewed renews.
 type fleet struct {
 	good    []string
-	slow    string   // its validation hangs until all others are renewed
+	slow    []string // their validation hangs until all others are renewed
 	refused []string // nothing listens where they are
 	blocked []string // the CA doesn't certify them
 	limited string   // the CA wants to hear of it again in an hour
@@ -116,16 +117,36 @@ func TestAllGoodOnesEndRenewed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			seed := rand.Uint64()
 			t.Logf("seed %d", seed)
-			f := fleet{good: numbered("g%03d.example.org", 200), slow: "a-slow.example.org",
+			f := fleet{good: numbered("g%03d.example.org", 200), slow: numbered("a-slow%d.example.org", 1),
 				refused: numbered("refused%d.example.org", 3), blocked: numbered("blocked%d.example.org", 3), limited: "limited.example.org"}
 			m := newMachine(t, f, h2, seed)
-			out, status := peer.Run(t, m.vidimus(t, "renew", "--force-renewal", "--no-random-sleep-on-renew",
-				"--pre-hook", "echo pre >> "+m.path("hooks"), "--post-hook", `echo "post $FAILED_DOMAINS" >> `+m.path("hooks"),
-				"--deploy-hook", `echo "deploy $RENEWED_LINEAGE" >> `+m.path("hooks")))
+			out, status := m.renew(t)
 			t.Log(m.front.Counts())
 			m.check(t, f, out, status)
+			for f := range kinds {
+				if m.front.Count(f) == 0 {
+					t.Errorf("the front had no %v", f)
+				}
+			}
 		})
 	}
+}
+
+// renew renews all, with hooks that leave notes.
+func (m *machine) renew(t *testing.T) (out string, status int) {
+	return peer.Run(t, m.vidimus(t, "renew", "--force-renewal", "--no-random-sleep-on-renew",
+		"--pre-hook", "echo pre >> "+m.path("hooks"), "--post-hook", `echo "post $FAILED_DOMAINS" >> `+m.path("hooks"),
+		"--deploy-hook", `echo "deploy $RENEWED_LINEAGE" >> `+m.path("hooks")))
+}
+
+// TestManySlowNamesHoldUpNobody has more names whose validation hangs than orders
+// run at the same time.
+func TestManySlowNamesHoldUpNobody(t *testing.T) {
+	t.Skip("pending: an order keeps its place among those that run while its validation hangs")
+	f := fleet{good: numbered("g%03d.example.org", 20), slow: numbered("a-slow%02d.example.org", 12), limited: "limited.example.org"}
+	m := newMachine(t, f, true, 1)
+	out, status := m.renew(t)
+	m.check(t, f, out, status)
 }
 
 // newMachine writes the lineages and starts the CA with its front, in which the
@@ -139,7 +160,7 @@ func newMachine(t *testing.T, f fleet, h2 bool, seed uint64) *machine {
 	m := &machine{dir: t.TempDir()}
 	m.front = NewFront(t, p.Directory, h2, m.plan(t, f, unreliable(seed, 5)))
 	peer.Must(t, m.vidimus(t, "register", "--server", m.front.Directory, "--agree-tos", "-m", "admin@example.org", "--no-eff-email"))
-	peer.WriteLineages(t, m.path("config"), m.front.Directory, p.HTTPPort, slices.Concat(f.good, []string{f.slow}, f.bad())...)
+	peer.WriteLineages(t, m.path("config"), m.front.Directory, p.HTTPPort, slices.Concat(f.good, f.slow, f.bad())...)
 	m.front.Break()
 	return m
 }
@@ -147,16 +168,18 @@ func newMachine(t *testing.T, f fleet, h2 bool, seed uint64) *machine {
 // plan adds to random faults what concerns certain names, and three rate limits that
 // concern all.
 func (m *machine) plan(t *testing.T, f fleet, random func(Request) Answer) func(Request) Answer {
+	var once sync.Once
 	orders, deadline := 0, time.Now().Add(time.Minute)
 	others := func() bool {
 		return !slices.ContainsFunc(f.good, func(n string) bool { return m.inUse(n) == "cert1.pem" })
 	}
 	pending := func(body []byte) []byte {
-		if !bytes.Contains(body, []byte(`"`+f.slow+`"`)) || others() {
+		slow := slices.ContainsFunc(f.slow, func(n string) bool { return bytes.Contains(body, []byte(`"`+n+`"`)) })
+		if !slow || others() {
 			return body
 		}
 		if time.Now().After(deadline) {
-			t.Errorf("the others wait for %s", f.slow)
+			once.Do(func() { t.Errorf("the others wait for %v", f.slow) })
 			return body
 		}
 		m.held.Add(1)
@@ -185,7 +208,7 @@ func (m *machine) check(t *testing.T, f fleet, out string, status int) {
 	if status != 1 {
 		t.Errorf("exit status %d, want 1 as some names fail", status)
 	}
-	for _, name := range append(f.good, f.slow) {
+	for _, name := range slices.Concat(f.good, f.slow) {
 		if v := m.version(t, name); v != 2 {
 			t.Errorf("%s: version %d is in use, want 2; the log says\n%s", name, v, about(m.log(t)+out, name))
 		}
@@ -202,12 +225,7 @@ func (m *machine) check(t *testing.T, f fleet, out string, status int) {
 	}
 	m.checkHooks(t, f)
 	if m.held.Load() == 0 {
-		t.Errorf("%s was validated at once", f.slow)
-	}
-	for f := range kinds {
-		if m.front.Count(f) == 0 {
-			t.Errorf("the front had no %v", f)
-		}
+		t.Errorf("%v were validated at once", f.slow)
 	}
 }
 
@@ -228,7 +246,7 @@ func (m *machine) checkHooks(t *testing.T, f fleet) {
 		t.Errorf("the last hook is %v, want post with %v", failed, want)
 	}
 	var want []string
-	for _, name := range append(f.good, f.slow) {
+	for _, name := range slices.Concat(f.good, f.slow) {
 		want = append(want, "deploy "+m.path("config", "live", name))
 	}
 	if got := sorted(lines[1 : len(lines)-1]); !slices.Equal(got, sorted(want)) {
