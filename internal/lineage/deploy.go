@@ -16,7 +16,7 @@ import (
 const scratch = ".vidimus-"
 
 // Deploy puts a version into use: all four links lead to it, or, after an error,
-// to what they did before.
+// to what they did before. Then versions that are much older go.
 func (l *Lineage) Deploy(version int) error {
 	defer l.reread()
 	l.dropPrevious()
@@ -24,10 +24,14 @@ func (l *Lineage) Deploy(version int) error {
 	if err != nil {
 		return err
 	}
-	if l.oneDirectory() && l.exchange(targets) == nil {
-		return nil
+	if !l.oneDirectory() || l.exchange(targets) != nil {
+		if err := l.flip(targets); err != nil {
+			return err
+		}
 	}
-	return l.flip(targets)
+	l.reread()
+	l.trim()
+	return nil
 }
 
 // targets are the new contents of the links; a link keeps its way to the archive,

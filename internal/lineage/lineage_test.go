@@ -278,17 +278,50 @@ func TestKeyKeepsGroupAndMode(t *testing.T) {
 	}
 }
 
-func TestReusedKeyIsALink(t *testing.T) {
+func TestReusedKeyIsACopy(t *testing.T) {
 	_, l := create(t)
 	m := issue(t, "a.example.org")
 	m.Key = nil
+	first, _ := os.ReadFile(l.file(privkey, 1))
 	for v := 2; v <= 3; v++ {
 		if _, err := l.Add(m); err != nil {
 			t.Fatal(err)
 		}
-		if target, err := os.Readlink(l.file(privkey, v)); err != nil || target != "privkey1.pem" {
-			t.Error(target, err)
+		info, err := os.Lstat(l.file(privkey, v))
+		if data, _ := os.ReadFile(l.file(privkey, v)); err != nil || info.Mode() != 0o600 || !bytes.Equal(data, first) {
+			t.Error(info, err)
 		}
+	}
+}
+
+// TestOldVersionsGo keeps five below the one in use, and a key that one of them leads
+// to, as earlier programs made it for a key that is reused.
+func TestOldVersionsGo(t *testing.T) {
+	_, l := create(t)
+	for v := 2; v <= 9; v++ {
+		if _, err := l.Add(issue(t, "a.example.org")); err != nil {
+			t.Fatal(err)
+		}
+		if v == 6 {
+			os.Remove(l.file(privkey, 6))
+			if err := os.Symlink("privkey1.pem", l.file(privkey, 6)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := l.Deploy(8); err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	entries, _ := os.ReadDir(l.Archive())
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), "cert") || strings.HasPrefix(e.Name(), "privkey") {
+			left = append(left, e.Name())
+		}
+	}
+	want := "cert3.pem cert4.pem cert5.pem cert6.pem cert7.pem cert8.pem cert9.pem privkey1.pem privkey3.pem privkey4.pem privkey5.pem privkey6.pem privkey7.pem privkey8.pem privkey9.pem"
+	if got := strings.Join(left, " "); got != want {
+		t.Errorf("left is %s", got)
 	}
 }
 

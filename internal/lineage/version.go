@@ -178,12 +178,13 @@ func (l *Lineage) addKey(version int, key []byte, complete []int) error {
 	}
 	old := l.file(privkey, complete[len(complete)-1])
 	if key == nil {
-		// As Certbot has it: a link to the version that first had the key.
-		target := filepath.Base(old)
-		if t, err := os.Readlink(old); err == nil {
-			target = t
+		// A copy, as Certbot makes it: a link would be left without its target when old
+		// versions go.
+		data, err := os.ReadFile(old)
+		if err != nil {
+			return err
 		}
-		return os.Symlink(target, path)
+		key = data
 	}
 	mode := fs.FileMode(0o600)
 	info, err := os.Stat(old)
@@ -191,4 +192,34 @@ func (l *Lineage) addKey(version int, key []byte, complete []int) error {
 		mode |= info.Mode().Perm() & 0o074
 	}
 	return durable.CreateFileLike(path, key, mode, info)
+}
+
+// kept is how many versions below the one in use stay, as in Certbot.
+const kept = 5
+
+// trim removes old versions, the private key of each first, so that none is without
+// its certificate. A key that a version which stays leads to stays too. What can't be
+// removed is left for the next time.
+func (l *Lineage) trim() {
+	current, ok := l.Version()
+	all, _, err := l.versions()
+	if !ok || err != nil {
+		return
+	}
+	needed := map[string]bool{} // by links of earlier releases
+	for _, v := range all {
+		if target, err := os.Readlink(l.file(privkey, v)); err == nil && v >= current-kept {
+			needed[filepath.Base(target)] = true
+		}
+	}
+	for _, v := range all {
+		if v >= current-kept {
+			continue
+		}
+		for _, kind := range []int{privkey, fullchain, chain, cert} {
+			if !needed[fileName(kind, v)] {
+				os.Remove(l.file(kind, v))
+			}
+		}
+	}
 }
