@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 )
@@ -53,19 +52,4 @@ func TestSaysWhatIsMissing(t *testing.T) {
 			t.Errorf("%s is answered with %s, want %q", line, got, want)
 		}
 	}
-}
-
-func FuzzServe(f *testing.F) {
-	f.Setenv("GEHIRN_API_TOKEN", "x")
-	f.Setenv("GEHIRN_API_SECRET", "y")
-	const hello = `{"vidimus_dns":1,"provider":"gehirn","resolver":"127.0.0.1:9"}` + "\n"
-	f.Add(`{"id":1,"do":"add","name":"a","value":"b","domain":"example.org"}`)
-	f.Add(`{"id":1,"do":"dance","key_authorization":"x"}`)
-	f.Add("\n{}\n[]")
-	f.Fuzz(func(t *testing.T, lines string) {
-		if strings.Contains(lines, `key_authorization`) && (strings.Contains(lines, `add`) || strings.Contains(lines, `remove`)) {
-			t.Skip("would ask the API")
-		}
-		_ = serve(strings.NewReader(hello+lines), io.Discard)
-	})
 }

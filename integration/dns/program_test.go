@@ -99,6 +99,25 @@ func TestTheDocumentedProgramServesManyOrders(t *testing.T) {
 	}
 }
 
+func TestStartsAProgramAgainThatHasEnded(t *testing.T) {
+	peer.Need(t, "jq")
+	peer.Need(t, "nsupdate")
+	z := peer.StartZones(t, peer.ZoneOptions{Names: []string{"example.org"}, Alone: true})
+	host, port, _ := net.SplitHostPort(z.Updates)
+	// It serves one request only.
+	once := strings.Replace(documented(t), "\ndone\n", "\nbreak\ndone\n", 1)
+	c := program(t, z, once, fmt.Sprintf("SERVER=%s %s\nKEY='%s:%s %s'\n", host, port, z.Algorithm, z.KeyName, z.Secret))
+	a := newAuthenticator(t, c)
+	for range 2 { // as when names are left out and the rest is ordered again
+		if err := <-present(a, challenge("example.org", "one")); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Cleanup(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestSaysWhatIsWrongWithAProgram(t *testing.T) {
 	const secret = "TOKEN=very-secret-token\n"
 	for name, c := range map[string]struct{ program, want string }{

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"slices"
 	"strconv"
@@ -39,7 +40,9 @@ type Config struct {
 	Log      *slog.Logger
 	Getenv   func(string) string
 	Out      io.Writer // progress for a person; nil for nobody
-	Resolver string    // HOST:PORT of a recursive resolver; "" is those of /etc/resolv.conf
+	// Resolver is a recursive resolver, HOST:PORT; "" is what VIDIMUS_DNS_RESOLVER names
+	// in the environment, else those of /etc/resolv.conf.
+	Resolver string
 	// Session is what the orders of a run share; nil shares nothing. Orders that run at
 	// the same time must share one when they may have names in common.
 	Session *Session
@@ -98,7 +101,13 @@ func (c Config) complete() (Config, error) {
 	if c.Session == nil {
 		c.Session = NewSession()
 	}
+	if c.Resolver == "" {
+		c.Resolver = c.Getenv("VIDIMUS_DNS_RESOLVER")
+	}
 	if c.Resolver != "" {
+		if _, _, err := net.SplitHostPort(c.Resolver); err != nil {
+			c.Resolver = net.JoinHostPort(strings.Trim(c.Resolver, "[]"), "53")
+		}
 		c.resolvers = []string{c.Resolver}
 		return c, nil
 	}

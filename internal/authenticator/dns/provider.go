@@ -260,5 +260,8 @@ func startProgram(c Config, s *Session, name string, settings map[string]string)
 	if len(c.resolvers) > 0 {
 		resolver = c.resolvers[0]
 	}
-	return s.programs.Get(ctx, external.Spec{Path: path, Provider: name, Settings: settings, Resolver: resolver, Log: c.Log})
+	p := external.Provider{Programs: &s.programs,
+		Spec: external.Spec{Path: path, Provider: name, Settings: settings, Resolver: resolver, Log: c.Log}}
+	_, err = s.programs.Get(ctx, p.Spec)
+	return p, err
 }

@@ -239,9 +239,9 @@ func (p *Program) end(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.fault == nil {
-		p.fault = errors.New("it ended without an answer")
+		p.fault = errEnded
 		if err != nil {
-			p.fault = fmt.Errorf("it ended without an answer (%w)", err)
+			p.fault = fmt.Errorf("%w (%w)", errEnded, err)
 		}
 	}
 	close(p.ended)
@@ -322,6 +322,9 @@ func (p *Program) call(ctx context.Context, message func(id int64) any) (reply, 
 		return reply{}, ctx.Err()
 	}
 }
+
+// errEnded says that a program ended by itself.
+var errEnded = errors.New("it ended without an answer")
 
 var errTimeout = errors.New("the program takes too long")
 

@@ -4,11 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"sync"
+
+	"vidimus/internal/authenticator/dns/provider"
 )
 
 // Programs are the programs of one run: one for each provider with its settings, which
@@ -47,6 +50,38 @@ func (ps *Programs) Get(ctx context.Context, spec Spec) (*Program, error) {
 	}
 	e.program, err = Start(ctx, spec)
 	return e.program, err
+}
+
+// Provider is a provider in a program, which is started when it does not run.
+type Provider struct {
+	Programs *Programs
+	Spec     Spec
+}
+
+var _ provider.Provider = Provider{}
+
+// Add implements [provider.Provider].
+func (p Provider) Add(ctx context.Context, r provider.Record) error {
+	return p.with(ctx, func(program *Program) error { return program.Add(ctx, r) })
+}
+
+// Remove implements [provider.Provider].
+func (p Provider) Remove(ctx context.Context, r provider.Record) error {
+	return p.with(ctx, func(program *Program) error { return program.Remove(ctx, r) })
+}
+
+// with does something with the program, and once more with a new one when the program
+// ended meanwhile: requests may be repeated.
+func (p Provider) with(ctx context.Context, do func(*Program) error) error {
+	for again := false; ; again = true {
+		program, err := p.Programs.Get(ctx, p.Spec)
+		if err != nil {
+			return err
+		}
+		if err = do(program); again || !errors.Is(err, errEnded) {
+			return err
+		}
+	}
 }
 
 // Close ends all programs.
