@@ -182,7 +182,8 @@ func (a *App) execute(ctx context.Context, cmd *command) error {
 		return renewal.Remedy(err)
 	}
 	s.connect()
-	if err := s.obtainer.Store.Recover(); err != nil {
+	defer s.obtainer.Provers.Close()
+	if err := s.recover(ctx); err != nil {
 		return renewal.Remedy(err)
 	}
 	err = cmd.verb.run(ctx, s)
@@ -271,6 +272,16 @@ func (s *session) startLog(w io.Writer, cmd *command) {
 		fmt.Fprintf(s.Stderr, "Saving debug log to %s\n", logfile.Path(s.opts.LogsDir))
 	}
 	s.log.Info("started", "vidimus", version.String(), "verb", cmd.verb.name, "server", s.opts.Server, "config_dir", s.opts.ConfigDir)
+}
+
+// recover clears away what a run left that was killed.
+func (s *session) recover(ctx context.Context) error {
+	if slices.Contains([]string{"certonly", "renew", "reconfigure"}, s.verb.name) {
+		if err := s.obtainer.Provers.Recover(ctx); err != nil { // tried again the next time
+			fmt.Fprintf(s.Stderr, "DNS records of an earlier run could not be removed: %v\n", err)
+		}
+	}
+	return s.obtainer.Store.Recover()
 }
 
 // connect puts together what verbs work with.

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
+	"slices"
 
 	"vidimus/internal/authenticator"
+	"vidimus/internal/authenticator/dns"
 	"vidimus/internal/authenticator/manual"
 	"vidimus/internal/authenticator/standalone"
 	"vidimus/internal/authenticator/webroot"
@@ -28,9 +31,19 @@ type Provers struct {
 	WorkDir string // Certbot's --work-dir
 	Getenv  func(string) string
 
-	ports standalone.Ports
-	made  webroot.Made
+	ports   standalone.Ports
+	made    webroot.Made
+	session dns.Session
 }
+
+// Recover removes the DNS records that a run left behind when it was killed.
+func (p *Provers) Recover(ctx context.Context) error { return dns.Recover(ctx, p.records(), p.Log) }
+
+// Close ends the programs that authenticators have started.
+func (p *Provers) Close() { p.session.Close() }
+
+// records is where DNS records that are still to be removed are noted.
+func (p *Provers) records() string { return filepath.Join(p.WorkDir, "vidimus-dns") }
 
 // For makes the authenticator that settings name, for one order. Nil, for no name, is
 // good for a CA that wants no proof.
@@ -55,6 +68,9 @@ func (p *Provers) plain(set *settings.Settings) (authenticator.Authenticator, er
 			Ask: p.Ask, Out: p.Out, Err: p.Err, Log: p.Log, Environ: p.Environ}
 		return m, m.Check()
 	default:
+		if slices.ContainsFunc(dns.Plugins(), func(known dns.Plugin) bool { return known.Name == name }) {
+			return dns.New(dns.Config{Plugin: name, Option: set.PluginOption, StateDir: p.records(), Log: p.Log, Getenv: p.Getenv, Out: p.Out, Session: &p.session})
+		}
 		return nil, fmt.Errorf("the authenticator %q is not known here: 'plugins' lists those that are", name)
 	}
 }
