@@ -12,7 +12,7 @@ import (
 
 // byDNS is about the authenticator that updates zones by RFC 2136.
 var byDNS = []scenario{
-	{name: "dns-rfc2136 in turns", pending: "DNS authenticators are not wired yet", script: `
+	{name: "dns-rfc2136 in turns", script: `
 		certbot certonly $CA --dns-rfc2136 --dns-rfc2136-credentials $INI --dns-rfc2136-propagation-seconds 1 -d a.example.org,*.a.example.org
 		other renew --force-renewal
 		certbot renew --force-renewal

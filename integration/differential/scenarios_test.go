@@ -131,7 +131,7 @@ var keys = []scenario{
 		certbot renew --force-renewal
 		certbot certonly $CA $ALONE --elliptic-curve secp521r1 -d b.example.org
 		!certbot certonly $CA $ALONE --elliptic-curve ed25519 -d c.example.org`},
-	{name: "reuse-key", pending: "vidimus makes a link of the key that it reuses", script: `
+	{name: "reuse-key", script: `
 		certbot certonly $CA $ALONE --reuse-key -d a.example.org
 		certbot renew --force-renewal
 		certbot renew --force-renewal --new-key
