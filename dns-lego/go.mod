@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/go-acme/lego/v4 v4.35.2
 	github.com/miekg/dns v1.1.72
+	github.com/ovh/go-ovh v1.9.0
 )
 
 require (
@@ -149,7 +150,6 @@ require (
 	github.com/nrdcg/vegadns v0.3.0 // indirect
 	github.com/nzdjb/go-metaname v1.0.0 // indirect
 	github.com/openshift/gssapi v0.0.0-20161010215902-5fb4217df13b // indirect
-	github.com/ovh/go-ovh v1.9.0 // indirect
 	github.com/pelletier/go-toml/v2 v2.1.0 // indirect
 	github.com/peterhellberg/link v1.2.0 // indirect
 	github.com/pkg/browser v0.0.0-20240102092130-5ac0b6a4141c // indirect

@@ -93,6 +93,7 @@ func oneLine(err error) string { return strings.Join(strings.Fields(err.Error())
 // session is one provider with its settings.
 type session struct {
 	provider challenge.Provider
+	leftover leftover // nil where it is not needed
 	aliases  *aliases
 
 	mu    sync.Mutex
@@ -121,7 +122,7 @@ func start(line []byte) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &session{provider: provider, aliases: a, zones: make(map[string]*sync.Mutex)}, nil
+	return &session{provider: provider, leftover: leftovers(h.Provider, os.Getenv), aliases: a, zones: make(map[string]*sync.Mutex)}, nil
 }
 
 func newProvider(name string) (challenge.Provider, error) {
@@ -155,7 +156,11 @@ func (s *session) do(r request) error {
 	case "add":
 		return s.provider.Present(r.Domain, token, r.KeyAuthorization)
 	case "remove":
-		return s.provider.CleanUp(r.Domain, token, r.KeyAuthorization)
+		err := s.provider.CleanUp(r.Domain, token, r.KeyAuthorization)
+		if unknownRecord(err) && s.leftover != nil {
+			return s.leftover(r.Zone, r.Name, r.Value)
+		}
+		return err
 	}
 	return fmt.Errorf("there is nothing called %q to do", r.Do)
 }
