@@ -224,3 +224,35 @@ func TestMustStapleAndProfiles(t *testing.T) {
 		t.Errorf("exit status %d\n%s", status, out)
 	}
 }
+
+// TestLineagesOfPluginsThatAreNotHere fail alone, and can be given another plugin.
+func TestLineagesOfPluginsThatAreNotHere(t *testing.T) {
+	t.Parallel()
+	p := peer.StartPebble(t, peer.Quick...)
+	h := newHome(t, p)
+	for name, plugin := range map[string]string{"a.example.org": "nginx\ninstaller = nginx", "b.example.org": "dns-hetzner:dns-hetzner\ndns_hetzner:dns_hetzner_credentials = /x.ini", "c.example.org": ""} {
+		peer.Must(t, h.vidimus(t, h.standalone(name)...))
+		if plugin != "" {
+			conf := strings.Replace(h.conf(t, name), "authenticator = standalone", "authenticator = "+plugin, 1)
+			if err := os.WriteFile(h.config("renewal", name+".conf"), []byte(conf), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	out, status := peer.Run(t, h.vidimus(t, renewAll()...))
+	for _, want := range []string{`the authenticator "nginx" is not known here`, `the authenticator "dns-hetzner:dns-hetzner" is not known here`, "c.example.org/fullchain.pem (success)", "2 renew failure(s), 0 parse failure(s)"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing in\n%s", want, out)
+		}
+	}
+	if status != 1 || h.version(t, "c.example.org") != 2 {
+		t.Errorf("exit status %d\n%s", status, out)
+	}
+	root := t.TempDir()
+	h.serve(t, root)
+	peer.Must(t, h.vidimus(t, "reconfigure", "--cert-name", "a.example.org", "--webroot", "-w", root))
+	peer.Must(t, h.vidimus(t, renewAll("--cert-name", "a.example.org")...))
+	if h.version(t, "a.example.org") != 2 {
+		t.Error("not renewed")
+	}
+}

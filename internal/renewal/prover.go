@@ -71,7 +71,7 @@ func (p *Provers) plain(set *settings.Settings) (authenticator.Authenticator, er
 		if slices.ContainsFunc(dns.Plugins(), func(known dns.Plugin) bool { return known.Name == name }) {
 			return dns.New(dns.Config{Plugin: name, Option: set.PluginOption, StateDir: p.records(), Log: p.Log, Getenv: p.Getenv, Out: p.Out, Session: &p.session})
 		}
-		return nil, fmt.Errorf("the authenticator %q is not known here: 'plugins' lists those that are", name)
+		return nil, fmt.Errorf("the authenticator %q is not known here: choose one that 'plugins' lists, as with 'reconfigure --cert-name CERTNAME --webroot -w DIR'", name)
 	}
 }
 
