@@ -16,7 +16,7 @@ func (o *options) controlOptions() []*option {
 		{"standalone", "", "", "standalone", control, "prove control with a web server that runs while the CA looks", o.authenticator("standalone")},
 		{"webroot", "", "", "webroot", control, "prove control with files in the directory of a running web server", o.authenticator("webroot")},
 		{"manual", "", "", "manual", control, "prove control by hand, or with commands of yours", o.authenticator("manual")},
-		{"authenticator", "a", "NAME", "authenticator", control, "the same by name: standalone, webroot, manual, or a name that 'plugins' lists", o.setAuthenticator},
+		{"authenticator", "a", "NAME", "authenticator", control, "the same by name: standalone, webroot, manual, dns-rfc2136, or another one that 'plugins' lists", o.setAuthenticator},
 		{"webroot-path", "w", "DIR", "webroot_path", control, "the directory of the web server for the names that follow; may be given several times", o.addWebroot},
 		{"webroot-map", "", "JSON", "webroot_map", control, "directories by name: '{\"a.example.org,b.example.org\": \"/srv/a\"}'", o.setWebrootMap},
 		{"http-01-port", "", "PORT", "http01_port", control, "the port for --standalone; the CA itself always comes to port 80 (80)", number(&o.HTTP01Port, 1, 65535)},
