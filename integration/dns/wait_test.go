@@ -167,6 +167,27 @@ func TestAsksTheResolverWhenNoServerCanBeReached(t *testing.T) {
 	}
 }
 
+func TestLetsTheCALookWhenNothingCanBeAsked(t *testing.T) {
+	z := peer.StartZones(t, peer.ZoneOptions{Names: []string{"example.org"}, Alone: true})
+	c := with(config(z, z.Credentials(t)), "dns_rfc2136_propagation_seconds", "1")
+	c.Resolver = fmt.Sprintf("127.0.0.1:%d", peer.FreePort(t)) // nobody is there
+	log, out := logged(t)
+	c.Log = log
+	a := newAuthenticator(t, c)
+	if err := <-present(a, challenge("example.org", "one")); err != nil {
+		t.Fatal(err)
+	}
+	if got := z.TXT(t, z.Primary, "_acme-challenge.example.org"); !slices.Equal(got, []string{value("one")}) {
+		t.Errorf("there is %q", got)
+	}
+	if err := a.Cleanup(ctx); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(out.String(), "letting the CA look") {
+		t.Error("the log does not say that nothing could be asked")
+	}
+}
+
 func TestReadsAnswersTooLargeForUDP(t *testing.T) {
 	var records strings.Builder
 	for i := range 60 {

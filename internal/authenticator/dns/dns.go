@@ -59,8 +59,9 @@ type Config struct {
 // Authenticator answers the challenges of one order.
 type Authenticator struct {
 	config Config
-	option string // the name on the command line of the bound
-	bound  time.Duration
+	option string        // the name on the command line of the bound
+	bound  time.Duration // for the servers to show the values
+	blind  time.Duration // the same where none can be asked
 	chosen chosen
 	finder *authority.Finder
 
@@ -80,7 +81,7 @@ func New(c Config) (authenticator.Authenticator, error) {
 		return nil, err
 	}
 	a := &Authenticator{config: c, own: own, option: "--" + c.Plugin + "-propagation-seconds"}
-	if a.bound, err = boundOf(c); err != nil {
+	if a.bound, a.blind, err = boundsOf(c); err != nil {
 		return nil, err
 	}
 	if a.chosen, err = choose(c, c.Session); err != nil {
@@ -116,21 +117,26 @@ func (c Config) complete() (Config, error) {
 	return c, err
 }
 
-// boundOf reads how long the name servers may take.
-func boundOf(c Config) (time.Duration, error) {
+// blindBound is how long the resolver is asked where no authoritative server can be, when
+// nobody says otherwise. It is about what Certbot waits.
+const blindBound = time.Minute
+
+// boundsOf reads how long the name servers may take.
+func boundsOf(c Config) (bound, blind time.Duration, err error) {
 	name := dest(c.Plugin, "propagation-seconds")
-	text := c.Option(name)
-	if text == "" {
-		text = defaultBound
-		if k, ok := find(c.Plugin); ok {
-			text = cmp.Or(k.bound, defaultBound)
-		}
+	text, def := c.Option(name), defaultBound
+	if k, ok := find(c.Plugin); ok && k.bound != "" {
+		def = k.bound
 	}
-	seconds, err := strconv.ParseUint(text, 10, 31)
+	seconds, err := strconv.ParseUint(cmp.Or(text, def), 10, 31)
 	if err != nil {
-		return 0, fmt.Errorf("%s: %q is no number of seconds", name, text)
+		return 0, 0, fmt.Errorf("%s: %q is no number of seconds", name, text)
 	}
-	return time.Duration(seconds) * time.Second, nil
+	bound = time.Duration(seconds) * time.Second
+	if text == "" || text == def {
+		return bound, blindBound, nil
+	}
+	return bound, bound, nil
 }
 
 // Types implements [authenticator.Authenticator]. What dns-01 leaves behind is nothing,
@@ -320,7 +326,7 @@ func (a *Authenticator) wait(ctx context.Context, answers []answer) error {
 	errs := make([]error, len(names))
 	var wg sync.WaitGroup
 	for i, n := range names {
-		wg.Go(func() { errs[i] = a.finder.Wait(ctx, places[n], values[n], a.bound) })
+		wg.Go(func() { errs[i] = a.finder.Wait(ctx, places[n], values[n], a.bound, a.blind) })
 	}
 	wg.Wait()
 	err := errors.Join(errs...)

@@ -20,8 +20,9 @@ type Place struct {
 	Name    string   // after all aliases, in lower case, without the last dot
 	Zone    string   // the zone that Name is in
 	Servers []Server // of Zone
-	// Hidden says that no authoritative server could be reached, and why; the resolver
-	// is asked instead.
+	// Hidden says that no authoritative server could be found or reached, and why; the
+	// resolver is asked instead. Zone may be empty, and Name an alias, then: some
+	// networks know nothing of the world's DNS, and their machines must renew as well.
 	Hidden error
 }
 
@@ -54,13 +55,13 @@ func (f *Finder) Find(ctx context.Context, name string) (*Place, error) {
 
 // look finds the place of a name, or the name that it is an alias of.
 func (f *Finder) look(ctx context.Context, name string) (place *Place, alias string, err error) {
+	var servers []Server
 	zone, err := f.zoneOf(ctx, name)
-	if err != nil {
-		return nil, "", err
+	if err == nil {
+		servers, err = f.servers(ctx, zone, nil)
 	}
-	servers, err := f.servers(ctx, zone, nil)
 	if err != nil {
-		return nil, "", err
+		return &Place{Name: name, Hidden: err}, "", ctx.Err()
 	}
 	for range maxHops {
 		answer, err := firstAnswer(ctx, servers, name)
@@ -89,7 +90,7 @@ func (f *Finder) look(ctx context.Context, name string) (place *Place, alias str
 func (f *Finder) lookBehind(ctx context.Context, name, zone string, servers []Server, why error) (*Place, string, error) {
 	answer, err := f.resolve(ctx, name, dns.TypeCNAME)
 	if err != nil {
-		return nil, "", fmt.Errorf("no name server of %s can be reached (%w), nor the resolver asked for %s: %w", zone, why, name, err)
+		return &Place{Name: name, Zone: zone, Hidden: fmt.Errorf("%w; %w", why, err)}, "", ctx.Err()
 	}
 	if alias := aliasIn(answer, name); alias != "" {
 		return nil, alias, nil

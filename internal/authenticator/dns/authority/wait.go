@@ -86,12 +86,13 @@ func (f *Finder) Values(ctx context.Context, p *Place) ([]string, error) {
 // is left out after [Finder.Patience], with a warning, when another shows all values: a
 // CA's resolver turns to another server then, too. A server that answers, but with old
 // data, is never left out. If no server can be reached at all, the resolver is asked,
-// and when the bound is over the CA may try.
-func (f *Finder) Wait(ctx context.Context, p *Place, values []string, bound time.Duration) error {
+// and when the bound called blind is over the CA may try.
+func (f *Finder) Wait(ctx context.Context, p *Place, values []string, bound, blind time.Duration) error {
+	whole := ctx
 	ctx, cancel := context.WithTimeoutCause(ctx, bound, errBound)
 	defer cancel()
 	if p.Hidden != nil {
-		return f.waitBehind(ctx, p, values, p.Hidden)
+		return f.waitBehind(whole, p, values, blind, p.Hidden)
 	}
 	w := &watch{finder: f, place: p, start: time.Now(), states: make([]state, len(p.Servers))}
 	reports := make(chan report)
@@ -115,7 +116,8 @@ func (f *Finder) Wait(ctx context.Context, p *Place, values []string, bound time
 		case done:
 			return nil
 		case allSilent:
-			return f.waitBehind(ctx, p, values, w.states[0].err)
+			cancel()
+			return f.waitBehind(whole, p, values, blind, w.states[0].err)
 		}
 	}
 }
@@ -311,9 +313,11 @@ func (w *watch) warnSilent() {
 
 // waitBehind waits for the resolver to show all values. It can hold an old answer for
 // longer than the CA's resolver, so the end of the bound is no error.
-func (f *Finder) waitBehind(ctx context.Context, p *Place, values []string, why error) error {
+func (f *Finder) waitBehind(ctx context.Context, p *Place, values []string, bound time.Duration, why error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, bound, errBound)
+	defer cancel()
 	if f.Log != nil {
-		f.Log.Warn("the authoritative name servers cannot be reached from here; asking the resolver instead", "zone", p.Zone, "reason", why)
+		f.Log.Warn("the authoritative name servers cannot be reached from here; asking the resolver instead", "name", p.Name, "reason", why)
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
