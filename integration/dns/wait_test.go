@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -109,6 +110,32 @@ func TestFollowsAliasesIntoAnotherZone(t *testing.T) {
 	err := <-present(a, challenge("loop.example.org", "one"))
 	if err == nil || !strings.Contains(err.Error(), "lead in a circle") {
 		t.Errorf("a loop of aliases: %v", err)
+	}
+}
+
+func TestFollowsTheDelegationOfTheChallengeName(t *testing.T) {
+	const name = "_acme-challenge.example.org"
+	child := peer.StartZones(t, peer.ZoneOptions{Names: []string{name}, Alone: true})
+	host, port, _ := net.SplitHostPort(child.Primary)
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	above := peer.StartZones(t, peer.ZoneOptions{Names: []string{"example.org"}, Port: number, Alone: true,
+		Records: "_acme-challenge NS elsewhere\nelsewhere A " + host + "\n"})
+	log, out := logged(t)
+	c := config(child, child.Credentials(t))
+	c.Resolver, c.Log = above.Primary, log
+	a := newAuthenticator(t, c)
+	defer a.Cleanup(ctx)
+	if err := <-present(a, challenge("example.org", "one")); err != nil {
+		t.Fatal(err)
+	}
+	if got := child.TXT(t, child.Primary, name); !slices.Equal(got, []string{value("one")}) {
+		t.Errorf("in the zone below: %q", got)
+	}
+	if strings.Contains(out.String(), "WARN") {
+		t.Errorf("it was not a way without warnings:\n%s", out)
 	}
 }
 

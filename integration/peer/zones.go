@@ -94,6 +94,8 @@ options {
 	recursion no;
 	allow-transfer { any; };
 	dnssec-validation no;
+	check-names master ignore;
+	check-names slave ignore;
 };
 controls { };
 key %q { algorithm %s; secret %q; };

@@ -40,6 +40,9 @@ func TestNewSaysWhatIsWrongBeforeAnyOrder(t *testing.T) {
 		{"dns-cloudflare", "dns_cloudflare_api_token = topsecret!\ndns_cloudflare_api_key = k\n", "keep the token only"},
 		{"dns-ovh", "dns_ovh_endpoint = ovh-eu\n", "lacks dns_ovh_application_key"},
 		{"dns-linode", "dns_linode_key = topsecret!\n", "neither vidimus-dns-linode nor vidimus-dns-lego is on the PATH"},
+		{"dns-google", "dns_google_key = topsecret!\n", "is not one of Google's"},
+		{"dns-google", `{"type":"external_account"}`, "give --dns-google-project ID"},
+		{"dns-google", `{"type":"service_account"}`, "neither vidimus-dns-gcloud nor"},
 		{"dns-nothing", "", "no DNS plugin called dns-nothing"},
 	} {
 		if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {

@@ -41,11 +41,9 @@ type kind struct {
 	lego      string
 	variables map[string]string
 	fixed     map[string]string
-	// file says that the credentials file is handed on as it is, in this variable.
-	file string
 	// bare says that there is no credentials file.
 	bare bool
-	// optional says that it works without a credentials file.
+	// optional says that it works without a credentials file, which is in JSON.
 	optional bool
 	bound    string // seconds; "" means defaultBound
 	more     []Option
@@ -72,7 +70,7 @@ var kinds = []kind{
 			{Name: "dns_gehirn_api_token", Required: true, What: "API token", Example: "00000000-0000-0000-0000-000000000000"},
 			{Name: "dns_gehirn_api_secret", Required: true, What: "API secret", Example: "MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAw"}},
 		variables: map[string]string{"dns_gehirn_api_token": "GEHIRN_API_TOKEN", "dns_gehirn_api_secret": "GEHIRN_API_SECRET"}},
-	{name: "google", service: "Google Cloud DNS", lego: "gcloud", file: "GCE_SERVICE_ACCOUNT_FILE", optional: true,
+	{name: "google", service: "Google Cloud DNS", lego: "gcloud", optional: true,
 		more: []Option{{Name: "project", Arg: "ID", Usage: "the project that the zones are in, when it is another than that of the credentials"}}},
 	{name: "linode", service: "Linode", lego: "linode", bound: "1200", // its servers are updated every 15 minutes at worst
 		keys: []credentials.Key{
@@ -137,7 +135,7 @@ func (k kind) options() []Option {
 	}
 	options := []Option{boundOption(bound)}
 	switch {
-	case k.file != "":
+	case k.optional:
 		options = append(options, Option{Name: "credentials", Arg: "FILE", Usage: "Path to " + k.service + " service account JSON file."})
 	case !k.bare:
 		options = append(options, Option{Name: "credentials", Arg: "FILE", Usage: k.service + " credentials INI file."})

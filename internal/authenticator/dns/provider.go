@@ -2,6 +2,7 @@ package dns
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -49,19 +50,25 @@ func choose(c Config, s *Session) (chosen, error) {
 	}
 	ch.options[dest(c.Plugin, "credentials")] = path
 	values := map[string]string{}
-	if k.file == "" && !k.bare {
+	if len(k.keys) > 0 {
 		if values, err = credentials.INI(path, data, k.keys); err != nil {
 			return ch, err
 		}
 	}
 	switch k.name {
+	case "google":
+		ch.alone = true
+		var settings map[string]string
+		if settings, err = googleBy(path, data, c.Option("dns_google_project")); err == nil {
+			ch.Provider, err = startProgram(c, s, k.lego, settings)
+		}
 	case "cloudflare":
 		ch.Provider, err = cloudflareBy(path, values, c.Cloudflare)
 	case "rfc2136":
 		ch.Provider, err = rfc2136By(path, values)
 	default:
 		ch.alone = true
-		ch.Provider, err = startProgram(c, s, k.lego, settingsOf(k, path, values, c.Option("dns_google_project")))
+		ch.Provider, err = startProgram(c, s, k.lego, settingsOf(k, values))
 	}
 	return ch, err
 }
@@ -88,7 +95,7 @@ func readFile(c Config, k kind) (path string, data []byte, err error) {
 }
 
 // settingsOf gives the credentials the names that lego has for them.
-func settingsOf(k kind, path string, values map[string]string, project string) map[string]string {
+func settingsOf(k kind, values map[string]string) map[string]string {
 	settings := maps.Clone(k.fixed)
 	if settings == nil {
 		settings = make(map[string]string)
@@ -98,13 +105,34 @@ func settingsOf(k kind, path string, values map[string]string, project string) m
 			settings[variable] = values[key]
 		}
 	}
-	if k.file != "" && path != "" {
-		settings[k.file] = path
-	}
-	if k.name == "google" && project != "" {
+	return settings
+}
+
+// googleBy hands on the path of a file with a service account's key, or of another kind
+// of credentials that Google has, which do not name a project.
+func googleBy(path string, data []byte, project string) (map[string]string, error) {
+	settings := make(map[string]string)
+	if project != "" {
 		settings["GCE_PROJECT"] = project
 	}
-	return settings
+	if path == "" {
+		return settings, nil
+	}
+	var file struct {
+		Type string `json:"type"`
+	}
+	if err := json.Unmarshal(data, &file); err != nil || file.Type == "" {
+		return nil, fmt.Errorf("the credentials file %s is not one of Google's: create a JSON key of a service account that may change the zones", path)
+	}
+	if file.Type == "service_account" {
+		settings["GCE_SERVICE_ACCOUNT_FILE"] = path
+		return settings, nil
+	}
+	if project == "" {
+		return nil, fmt.Errorf("the credentials file %s names no project: give --dns-google-project ID", path)
+	}
+	settings["GOOGLE_APPLICATION_CREDENTIALS"] = path
+	return settings, nil
 }
 
 func cloudflareBy(path string, v map[string]string, base string) (provider.Provider, error) {
