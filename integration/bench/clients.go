@@ -31,7 +31,7 @@ func compareClients(ctx context.Context, s *server, o *options, dir string) erro
 	if err != nil {
 		fmt.Println("certbot is not installed (apt-get install certbot), so vidimus stands alone")
 	}
-	fmt.Println("\n  run                          program         wall        CPU   peak memory")
+	fmt.Println("\n  run                                       program         wall        CPU   peak memory")
 	if err := compare(ctx, programs, o.runs, "--version", func(*program, int) []string { return []string{"--version"} }); err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func compare(ctx context.Context, programs []*program, runs int, what string, ar
 		if quantile(memory, 0.5) <= peakMemory(os.Getpid()) {
 			peak = "≤ " + peak
 		}
-		fmt.Printf("  %-28s %-9s %10s %10s %13s\n", what, p.name, ms(quantile(wall, 0.5)), ms(quantile(cpu, 0.5)), peak)
+		fmt.Printf("  %-41s %-9s %10s %10s %13s\n", what, p.name, ms(quantile(wall, 0.5)), ms(quantile(cpu, 0.5)), peak)
 	}
 	return nil
 }
@@ -136,7 +136,7 @@ func (p *program) run(ctx context.Context, args []string) (usage, error) {
 	err := cmd.Run()
 	u := usage{wall: time.Since(start)}
 	if err != nil {
-		return u, fmt.Errorf("%s %s: %w\n%s", p.name, args[0], err, out.String())
+		return u, fmt.Errorf("%s %s: %w\n%s", p.name, args[0], err, quiet(out.String()))
 	}
 	r, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
 	if !ok {

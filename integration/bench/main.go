@@ -22,6 +22,7 @@ type options struct {
 	dir               string // where the temporary folder goes
 	n                 int    // certificates in each row of the load table
 	runs              int    // of each client
+	due, idle         int    // lineages that are renewed, and the most of those that are not due
 }
 
 func main() {
@@ -31,6 +32,8 @@ func main() {
 	flag.StringVar(&o.dir, "dir", os.TempDir(), "`folder` for the temporary files, so also the disk to measure with")
 	flag.IntVar(&o.n, "n", 500, "certificates for each row of the load table")
 	flag.IntVar(&o.runs, "runs", 7, "runs of each client")
+	flag.IntVar(&o.due, "due", 100, "lineages for renew --force-renewal; certbot takes two or three seconds for each")
+	flag.IntVar(&o.idle, "idle", 100_000, "the most lineages for renew with nothing due: 1000, 10000 or 100000")
 	flag.Parse()
 	// SIGPIPE is what "bench | head" ends with.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
@@ -79,6 +82,9 @@ func (o *options) run(ctx context.Context) (err error) {
 	defer s.stop()
 	// The clients come first, while this process is small: see compare.
 	if err := compareClients(ctx, s, o, filepath.Join(dir, "clients")); err != nil {
+		return err
+	}
+	if err := compareRenewals(ctx, o, filepath.Join(dir, "renewals")); err != nil {
 		return err
 	}
 	web, err := listenForChallenges(s.httpPort)

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// startPebble builds and starts Let's Encrypt's test CA, without its random waits and
+// rejected nonces, and waits until it is ready. It validates http-01 at httpPort of
+// 127.0.0.1, whatever the name.
+func startPebble(ctx context.Context, dir string, httpPort int) (s *server, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	bin := filepath.Join(dir, "pebble")
+	build := exec.CommandContext(ctx, "go", "build", "-modfile=tools.mod", "-o", bin, "github.com/letsencrypt/pebble/v2/cmd/pebble")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("building Pebble: %w\n%s", err, out)
+	}
+	resolver, err := answerLoopback()
+	if err != nil {
+		return nil, err
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	s = &server{bin: bin, httpPort: httpPort, ended: make(chan struct{}), Directory: fmt.Sprintf("https://127.0.0.1:%d/dir", port), CABundle: filepath.Join(dir, "tls.pem")}
+	s.DirectoryOpen = s.Directory
+	key := filepath.Join(dir, "tls.key")
+	if err := selfSigned(s.CABundle, key); err != nil {
+		return nil, err
+	}
+	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
+		"listenAddress": fmt.Sprintf("127.0.0.1:%d", port), "certificate": s.CABundle, "privateKey": key, "httpPort": httpPort, "tlsPort": httpPort}})
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, "pebble.json")
+	if err := os.WriteFile(file, config, 0o600); err != nil {
+		return nil, err
+	}
+	s.cmd = exec.CommandContext(ctx, bin, "-config", file, "-dnsserver", resolver)
+	s.cmd.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0", "PEBBLE_AUTHZREUSE=0")
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	s.cmd.Stderr = &s.log
+	s.cmd.WaitDelay = 5 * time.Second
+	if err := s.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		s.cmd.Wait()
+		close(s.ended)
+	}()
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	defer client.CloseIdleConnections()
+	for range 2000 {
+		if resp, err := client.Get(s.Directory); err == nil {
+			resp.Body.Close()
+			return s, nil
+		}
+		select {
+		case <-s.ended:
+			return nil, fmt.Errorf("Pebble ended: %s", s.log.String()) //lint:ignore ST1005 a name
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	s.stop()
+	return nil, fmt.Errorf("Pebble was not ready within 10 s: %s", s.log.String()) //lint:ignore ST1005 a name
+}
+
+// answerLoopback serves DNS that has 127.0.0.1 for every name, until the program ends.
+func answerLoopback() (addr string, err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // Pebble asks over TCP
+	if err != nil {
+		return "", err
+	}
+	handler := dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
+		m := new(dns.Msg).SetReply(r)
+		if q := r.Question[0]; q.Qtype == dns.TypeA {
+			m.Answer = append(m.Answer, &dns.A{Hdr: dns.RR_Header{Name: q.Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 1}, A: net.IPv4(127, 0, 0, 1)})
+		}
+		w.WriteMsg(m)
+	})
+	go (&dns.Server{Listener: l, Handler: handler}).ActivateAndServe()
+	return l.Addr().String(), nil
+}
+
+// selfSigned makes a TLS certificate for 127.0.0.1 that is its own root.
+func selfSigned(certFile, keyFile string) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
+	if err != nil {
+		return err
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	var cert, private bytes.Buffer
+	pem.Encode(&cert, &pem.Block{Type: "CERTIFICATE", Bytes: der})
+	pem.Encode(&private, &pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
+	if err := os.WriteFile(certFile, cert.Bytes(), 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(keyFile, private.Bytes(), 0o600)
+}
