@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"vidimus/internal/acme"
@@ -40,6 +41,11 @@ type CA struct {
 	http      *http.Client
 	userAgent string
 	log       *slog.Logger
+
+	// ordering is held while an order is placed. CAs lock an account's orders
+	// themselves, and Pebble (2.10) comes to a standstill when it looks for
+	// authorizations to reuse while another order is being entered.
+	ordering sync.Mutex
 
 	requests atomic.Int64
 	nonces   nonces

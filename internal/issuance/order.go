@@ -121,6 +121,8 @@ func (ca *CA) newOrder(ctx context.Context, a Account, r Request) (*resource, er
 	if in.Profile, err = ca.profile(r); err != nil {
 		return nil, err
 	}
+	ca.ordering.Lock()
+	defer ca.ordering.Unlock()
 	got, err := ca.post(ctx, a, ca.dir.NewOrder, in)
 	var p *acme.Problem
 	if in.Replaces != "" && errors.As(err, &p) && mayBeOfReplaces(p) {
@@ -174,18 +176,22 @@ func mayBeOfReplaces(p *acme.Problem) bool {
 	return true
 }
 
-// Polling begins at once and backs off.
+// Polling begins after about as long as a fast CA takes, and backs off.
 const (
-	firstPoll = 12 * time.Millisecond
+	firstPoll = 5 * time.Millisecond
+	nextPoll  = 12 * time.Millisecond
 	lastPoll  = 4 * time.Second
 )
 
-// await polls a resource until done: at once, and from then on when the CA's
+// await polls a resource until done: as good as at once, and from then on when the CA's
 // Retry-After says or, for one that says nothing, at growing intervals.
 func (ca *CA) await(ctx context.Context, a Account, url string, timeout time.Duration, done func(*reply) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	for wait := firstPoll; ; wait = min(wait*8/5, lastPoll) {
+	if err := sleep(ctx, firstPoll); err != nil {
+		return err
+	}
+	for wait := nextPoll; ; wait = min(wait*8/5, lastPoll) {
 		r, err := ca.post(ctx, a, url, nil)
 		if err == nil {
 			var ok bool
