@@ -210,7 +210,7 @@ func (a *App) execute(ctx context.Context, cmd *command) error {
 func (s *session) open(cmd *command) (release func(), err error) {
 	var held []*lock.Dir
 	locked := map[string]bool{}
-	var log *os.File
+	var log *logfile.File
 	release = func() {
 		for _, l := range held {
 			l.Release()

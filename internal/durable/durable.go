@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -59,22 +60,24 @@ func CreateFile(path string, data []byte, perm fs.FileMode) error {
 // far as the process may set it: it has that group before it has a name. A nil like
 // is no file.
 func CreateFileLike(path string, data []byte, perm fs.FileMode, like fs.FileInfo) error {
-	dir := filepath.Dir(path)
-	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
+	fd, err := unix.Open(filepath.Dir(path), unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EISDIR) || errors.Is(err, unix.EINVAL) {
 			return createNamed(path, data, perm, like)
 		}
 		return &fs.PathError{Op: "create", Path: path, Err: err}
 	}
-	f := os.NewFile(uintptr(fd), path)
-	defer f.Close()
-	keepGroup(f, like)
-	if err := fill(f, data, perm); err != nil {
-		return named(err, path)
+	defer unix.Close(fd)
+	if like != nil {
+		if st, ok := like.Sys().(*syscall.Stat_t); ok {
+			_ = unix.Fchown(fd, -1, int(st.Gid))
+		}
+	}
+	if err := fillDescriptor(fd, data, perm); err != nil {
+		return &fs.PathError{Op: "create", Path: path, Err: err}
 	}
 	// Linking by /proc/self/fd needs no privilege, unlike AT_EMPTY_PATH (open(2)).
-	err = unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", fd), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)
+	err = unix.Linkat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)
 	if errors.Is(err, fs.ErrNotExist) {
 		return createNamed(path, data, perm, like) // no /proc here
 	}
@@ -82,6 +85,31 @@ func CreateFileLike(path string, data []byte, perm fs.FileMode, like fs.FileInfo
 		return &fs.PathError{Op: "create", Path: path, Err: err}
 	}
 	return nil
+}
+
+// fillDescriptor is fill without the runtime's poller, which files have no use for:
+// half of what a renewal computes is system calls for its files.
+func fillDescriptor(fd int, data []byte, perm fs.FileMode) error {
+	for len(data) > 0 {
+		n, err := unix.Write(fd, data)
+		if err != nil && err != unix.EINTR {
+			return err
+		}
+		data = data[max(n, 0):]
+	}
+	if err := unix.Fchmod(fd, uint32(perm.Perm())); err != nil {
+		return err
+	}
+	return sync(fd)
+}
+
+// sync is fsync(2), which a signal can interrupt.
+func sync(fd int) error {
+	for {
+		if err := unix.Fsync(fd); err != unix.EINTR {
+			return err
+		}
+	}
 }
 
 // createNamed is CreateFile for file systems without O_TMPFILE: a kill can leave a
@@ -137,13 +165,13 @@ func KeepOwner(path string, old fs.FileInfo) {
 
 // SyncDir makes the entries of dir durable.
 func SyncDir(dir string) error {
-	d, err := os.Open(dir)
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return err
+		return &fs.PathError{Op: "open", Path: dir, Err: err}
 	}
-	defer d.Close()
-	if err := d.Sync(); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) {
-		return err
+	defer unix.Close(fd)
+	if err := sync(fd); err != nil && err != unix.EINVAL && err != unix.ENOTSUP {
+		return &fs.PathError{Op: "sync", Path: dir, Err: err}
 	}
 	return nil
 }

@@ -74,7 +74,7 @@ func (l *Lineage) exchange(targets [4]string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(tmp)
+	defer l.discard(tmp)
 	for i, target := range targets {
 		if err := os.Symlink(target, filepath.Join(tmp, filepath.Base(l.links[i]))); err != nil {
 			return err
@@ -95,6 +95,17 @@ func (l *Lineage) exchange(targets [4]string) error {
 	}
 	_ = l.carryOver(tmp, live) // what came into the old directory since
 	return durable.SyncDir(filepath.Dir(live))
+}
+
+// discard removes a directory of links.
+func (l *Lineage) discard(dir string) {
+	for _, link := range l.links {
+		os.Remove(filepath.Join(dir, filepath.Base(link)))
+	}
+	os.Remove(filepath.Join(dir, "README"))
+	if err := os.Remove(dir); err != nil {
+		_ = os.RemoveAll(dir) // something else was carried over
+	}
 }
 
 // carryOver gives the directory to what else the directory from has: its README,

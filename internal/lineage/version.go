@@ -157,8 +157,7 @@ func (l *Lineage) Add(m Material) (version int, err error) {
 	return version, durable.SyncDir(l.archive)
 }
 
-// addPublic stores all but the key. These files are durable before the key has a
-// name, so that no power cut leaves a key without its certificate.
+// addPublic stores all but the key.
 func (l *Lineage) addPublic(version int, m Material) error {
 	for _, f := range []struct {
 		kind int
@@ -168,7 +167,7 @@ func (l *Lineage) addPublic(version int, m Material) error {
 			return err
 		}
 	}
-	return durable.SyncDir(l.archive)
+	return nil
 }
 
 func (l *Lineage) addKey(version int, key []byte, complete []int) error {

@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-
-	"vidimus/internal/durable"
 )
 
 // Notes remember, through a kill, which deploy hooks are still to run: one file for
@@ -20,12 +18,18 @@ type Notes struct {
 
 func (n Notes) path(name string) string { return filepath.Join(n.Dir, name) }
 
-// Put notes that the deploy hooks for a version of the lineage are to run.
+// Put notes that the deploy hooks for a version of the lineage are to run. It is there
+// after a kill; a power cut may lose it, but then every service starts anew anyway.
 func (n Notes) Put(name string, version int) error {
-	if err := os.MkdirAll(n.Dir, 0o755); err != nil {
-		return err
+	data := []byte(strconv.Itoa(version) + "\n")
+	err := os.WriteFile(n.path(name), data, 0o644)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(n.Dir, 0o755); err != nil {
+			return err
+		}
+		err = os.WriteFile(n.path(name), data, 0o644)
 	}
-	return durable.WriteFile(n.path(name), []byte(strconv.Itoa(version)+"\n"), 0o644)
+	return err
 }
 
 // Names tells which lineages have a note.

@@ -16,6 +16,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"vidimus/internal/hook"
@@ -38,6 +39,8 @@ type Renewer struct {
 	RandomDelay time.Duration
 	// Parallel is how many orders run at the same time at one CA; from 1.
 	Parallel int
+
+	kept atomic.Int64 // lineages, see mostKept
 }
 
 // Progress is how far a renewal is.
@@ -81,6 +84,7 @@ type plan struct {
 	queue string // orders of one queue run some at a time
 	live  string
 	cmds  hook.Commands
+	read  *candidate // kept to save reading it again; nil in a run over very many
 }
 
 // said is a line for one of the two outputs.
@@ -154,7 +158,7 @@ func (r *Renewer) prepare(ctx context.Context, jobs []*job) {
 		if ctx.Err() != nil {
 			return
 		}
-		c, err := r.load(j.Name)
+		c, err := r.candidate(j)
 		if err == nil {
 			err = r.Ready(ctx, c.set)
 		}

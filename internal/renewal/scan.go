@@ -109,7 +109,22 @@ func (r *Renewer) decide(ctx context.Context, j *job, c *candidate) {
 }
 
 func (r *Renewer) plan(c *candidate) *plan {
-	return &plan{live: strings.Clone(c.Live()), cmds: r.commands(c.set)}
+	p := &plan{live: strings.Clone(c.Live()), cmds: r.commands(c.set)}
+	if r.kept.Add(1) <= mostKept {
+		p.read = c
+	}
+	return p
+}
+
+// mostKept bounds the lineages that are kept from the look at them to their order.
+const mostKept = 2000
+
+// candidate returns a lineage that was looked at.
+func (r *Renewer) candidate(j *job) (*candidate, error) {
+	if j.read != nil {
+		return j.read, nil
+	}
+	return r.load(j.Name)
 }
 
 // notDue is what is said of most lineages.

@@ -76,10 +76,11 @@ func (r *Renewer) one(ctx context.Context, j *job) {
 // renew orders and deploys. done says that a new version is in use, even if a
 // later step failed, or that a dry run has come to its end.
 func (r *Renewer) renew(ctx context.Context, j *job) (done bool, err error) {
-	c, err := r.load(j.Name)
+	c, err := r.candidate(j)
 	if err != nil {
 		return false, err
 	}
+	j.read = nil
 	if err := r.Ready(ctx, c.set); err != nil {
 		return false, err
 	}
