@@ -142,7 +142,6 @@ func (m *machine) renew(t *testing.T) (out string, status int) {
 // TestManySlowNamesHoldUpNobody has more names whose validation hangs than orders
 // run at the same time.
 func TestManySlowNamesHoldUpNobody(t *testing.T) {
-	t.Skip("pending: an order keeps its place among those that run while its validation hangs")
 	f := fleet{good: numbered("g%03d.example.org", 20), slow: numbered("a-slow%02d.example.org", 12), limited: "limited.example.org"}
 	m := newMachine(t, f, true, 1)
 	out, status := m.renew(t)

@@ -87,10 +87,10 @@ func (ca *CA) authorize(ctx context.Context, a Account, order *resource, r Reque
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Authenticator.Cleanup(context.WithoutCancel(ctx))) }()
-	if err := r.Authenticator.Present(ctx, answers); err != nil {
+	if err := r.patiently(func() error { return r.Authenticator.Present(ctx, answers) }); err != nil {
 		return err
 	}
-	return ca.validate(ctx, a, pending, r)
+	return r.patiently(func() error { return ca.validate(ctx, a, pending, r) })
 }
 
 // refresh fetches an authorization.

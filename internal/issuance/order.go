@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"vidimus/internal/acme"
@@ -35,6 +36,39 @@ type Request struct {
 	AllowSubset      bool          // leave out names that the CA does not certify
 	Trial            bool          // give the authorizations back afterwards
 	Timeout          time.Duration // for the CA to issue, once all is proved
+	// Waiting is called when the order has done nothing but wait for some time, so that
+	// another one can be begun. What it returns is called when the order goes on, and may
+	// hold it up. Nil is an order that is alone.
+	Waiting func() (resume func())
+}
+
+// longWait is when an order is said to be waiting.
+const longWait = time.Second
+
+// patiently does what may take long.
+func (r *Request) patiently(f func() error) error {
+	if r.Waiting == nil {
+		return f()
+	}
+	var mu sync.Mutex
+	var resume func()
+	ended := false
+	timer := time.AfterFunc(longWait, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if !ended {
+			resume = r.Waiting()
+		}
+	})
+	err := f()
+	timer.Stop()
+	mu.Lock()
+	ended = true
+	mu.Unlock()
+	if resume != nil {
+		resume()
+	}
+	return err
 }
 
 // Obtained is an issued certificate with its chain.
@@ -98,7 +132,8 @@ func (ca *CA) obtain(ctx context.Context, a Account, r Request) (got *Obtained, 
 			return nil, err
 		}
 	}
-	if err = ca.finalize(ctx, a, order, csr, r.Timeout); err != nil {
+	err = r.patiently(func() error { return ca.finalize(ctx, a, order, csr, r.Timeout) })
+	if err != nil {
 		return nil, err
 	}
 	return ca.download(ctx, a, order.Certificate, r)

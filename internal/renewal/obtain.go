@@ -56,6 +56,11 @@ type Issued struct {
 // Order gets a certificate for ids; old is the lineage that it renews, nil for
 // none. Nothing is stored.
 func (o *Obtainer) Order(ctx context.Context, set *settings.Settings, ids []identifier.Identifier, old *lineage.Lineage) (Issued, error) {
+	return o.order(ctx, set, ids, old, nil)
+}
+
+// order is Order for one of many; see [issuance.Request] for waiting.
+func (o *Obtainer) order(ctx context.Context, set *settings.Settings, ids []identifier.Identifier, old *lineage.Lineage, waiting func() func()) (Issued, error) {
 	auth, err := o.Provers.For(set)
 	if err != nil {
 		return Issued{}, err
@@ -79,7 +84,7 @@ func (o *Obtainer) Order(ctx context.Context, set *settings.Settings, ids []iden
 	got, err := ca.Obtain(ctx, issuance.Account{Key: acc.Key, URL: acc.URL}, issuance.Request{
 		Identifiers: ids, Key: key, CSR: set.CSR, MustStaple: set.MustStaple, Replaces: replaces(old, set.Server),
 		Authenticator: auth, Challenges: set.PrefChallenges, PreferredProfile: set.PreferredProfile, RequiredProfile: set.RequiredProfile,
-		PreferredChain: set.PreferredChain, AllowSubset: set.AllowSubset, Trial: set.DryRun, Timeout: o.Timeout,
+		PreferredChain: set.PreferredChain, AllowSubset: set.AllowSubset, Trial: set.DryRun, Timeout: o.Timeout, Waiting: waiting,
 	})
 	o.Log.Info("order ended", "names", identifier.Values(ids), "took", time.Since(start), "requests", ca.Requests(), "error", err)
 	if err != nil {

@@ -34,37 +34,58 @@ func (r *Renewer) work(ctx context.Context, jobs []*job) {
 	}
 	events := make(chan event, 2*due) // orders go on while hooks run
 	var wg sync.WaitGroup
-	for name, queue := range queues {
-		todo := make(chan *job, len(queue))
-		for _, j := range queue {
-			todo <- j
-		}
-		close(todo)
-		workers := min(max(r.Parallel, 1), len(queue))
+	for name, jobs := range queues {
+		q := &queue{places: make(chan struct{}, max(r.Parallel, 1)), begun: make(chan struct{}, max(r.Parallel, 1)+mostWaiting)}
 		if name == "" {
-			workers = 1
+			q = &queue{places: make(chan struct{}, 1), begun: make(chan struct{}, 1), strict: true}
 		}
-		for range workers {
-			wg.Go(func() {
-				for j := range todo {
+		wg.Go(func() {
+			for _, j := range jobs {
+				q.begun <- struct{}{}
+				q.places <- struct{}{}
+				wg.Go(func() {
 					events <- event{j, false}
-					r.one(ctx, j)
+					r.one(ctx, j, q.waiting())
 					events <- event{j, true}
-				}
-			})
-		}
+					<-q.places
+					<-q.begun
+				})
+			}
+		})
 	}
 	(&conductor{Renewer: r, jobs: jobs, shown: Progress{Due: due}}).conduct(ctx, events, due)
 	wg.Wait()
 }
 
+// queue holds back orders at one CA. One that only waits, for a slow name server or a
+// CA that tries again and again, gives its place to another.
+type queue struct {
+	places chan struct{} // orders at work
+	begun  chan struct{} // orders at work or waiting
+	strict bool          // one after another
+}
+
+// mostWaiting bounds the orders that wait at one CA.
+const mostWaiting = 256
+
+// waiting is what an order is to call when it only waits.
+func (q *queue) waiting() func() (resume func()) {
+	if q.strict {
+		return nil
+	}
+	return func() func() {
+		<-q.places
+		return func() { q.places <- struct{}{} }
+	}
+}
+
 // one renews one lineage.
-func (r *Renewer) one(ctx context.Context, j *job) {
+func (r *Renewer) one(ctx context.Context, j *job, waiting func() func()) {
 	if ctx.Err() != nil {
 		j.Outcome, j.Err = Failed, ctx.Err()
 		return
 	}
-	done, err := r.renew(ctx, j)
+	done, err := r.renew(ctx, j, waiting)
 	if done {
 		j.Outcome, j.hookDue = Renewed, !r.Settings.DryRun || r.Settings.RunDeployHooks
 	}
@@ -75,7 +96,7 @@ func (r *Renewer) one(ctx context.Context, j *job) {
 
 // renew orders and deploys. done says that a new version is in use, even if a
 // later step failed, or that a dry run has come to its end.
-func (r *Renewer) renew(ctx context.Context, j *job) (done bool, err error) {
+func (r *Renewer) renew(ctx context.Context, j *job, waiting func() func()) (done bool, err error) {
 	c, err := r.candidate(j)
 	if err != nil {
 		return false, err
@@ -92,7 +113,7 @@ func (r *Renewer) renew(ctx context.Context, j *job) (done bool, err error) {
 	} else {
 		j.say("Renewing an existing certificate for %s\n", Summary(c.domains))
 	}
-	m, err := r.Order(ctx, c.set, c.ids, c.Lineage)
+	m, err := r.order(ctx, c.set, c.ids, c.Lineage, waiting)
 	if err != nil {
 		return false, err
 	}
