@@ -95,10 +95,11 @@ var renewing = []scenario{
 		for kind in cert chain fullchain privkey; do ln -sf $H/elsewhere/a.example.org/${kind}1.pem config/live/a.example.org/$kind.pem; done
 		certbot renew --force-renewal
 		certbot certificates > listing`},
+	// Not compared: since its release 2.3 Certbot keeps five old versions.
 	{name: "the first broken versions", script: `
 		certbot certonly $CA $ALONE -d a.example.org
 		cp -p config/archive/a.example.org/cert1.pem config/archive/a.example.org/cert2.pem
-		cp -p config/archive/a.example.org/cert1.pem config/archive/a.example.org/cert7.pem
+		cp -p config/archive/a.example.org/cert1.pem config/archive/a.example.org/cert4.pem
 		certbot renew --force-renewal`},
 }
 

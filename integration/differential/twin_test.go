@@ -135,16 +135,15 @@ func (s step) compared() string {
 	return early.ReplaceAllString(s.left, "")
 }
 
-// run lets both programs act the scenario and compares.
+// run lets both programs act the scenario and compares. It gives them a second try:
+// one time in a hundred Pebble reuses a proof of control even with
+// PEBBLE_AUTHZREUSE=0, so that fewer hooks run.
 func (sc scenario) run(t *testing.T, st *stage) {
-	theirs := sc.act(t, st, peer.Need(t, "certbot"), peer.Build(t, "vidimus"))
-	ours := sc.act(t, st, peer.Build(t, "vidimus"), peer.Need(t, "certbot"))
-	for _, a := range theirs {
-		if sc.pending == "" && strings.HasPrefix(a.line, "!") != (a.status != 0) {
-			t.Fatalf("the scenario is wrong: certbot's exit status is %d for %s\n%s", a.status, a.line, a.output)
-		}
+	why := sc.compare(t, st)
+	if why != "" && sc.pending == "" {
+		t.Logf("once more, as Pebble may have reused a proof: %s", why)
+		why = sc.compare(t, st)
 	}
-	why := compare(theirs, ours)
 	switch {
 	case sc.pending != "" && why == "":
 		t.Errorf("this passes now; remove what is pending: %s", sc.pending)
@@ -153,6 +152,17 @@ func (sc scenario) run(t *testing.T, st *stage) {
 	case why != "":
 		t.Error(why)
 	}
+}
+
+func (sc scenario) compare(t *testing.T, st *stage) string {
+	theirs := sc.act(t, st, peer.Need(t, "certbot"), peer.Build(t, "vidimus"))
+	ours := sc.act(t, st, peer.Build(t, "vidimus"), peer.Need(t, "certbot"))
+	for _, a := range theirs {
+		if sc.pending == "" && strings.HasPrefix(a.line, "!") != (a.status != 0) {
+			return fmt.Sprintf("the scenario is wrong: certbot's exit status is %d for %s\n%s", a.status, a.line, a.output)
+		}
+	}
+	return compare(theirs, ours)
 }
 
 // compare tells the first difference; "" is none.
