@@ -68,7 +68,7 @@ func (r *Runner) Pre(ctx context.Context, c Commands) {
 // Deploy runs the deploy hooks for one certificate, which lives in the directory
 // live, with RENEWED_LINEAGE and RENEWED_DOMAINS in their environment.
 func (r *Runner) Deploy(ctx context.Context, c Commands, live string, names []string) {
-	env := []string{"RENEWED_DOMAINS=" + strings.Join(names, " "), "RENEWED_LINEAGE=" + live}
+	env := []string{r.names("RENEWED_DOMAINS", names), "RENEWED_LINEAGE=" + live}
 	for _, cmd := range with(list(c.Dir, "deploy"), c.Deploy) {
 		r.run(ctx, "deploy-hook", cmd, env)
 	}
@@ -90,11 +90,28 @@ func (r *Runner) SavePost(c Commands) {
 // Post runs each noted post hook once, also when renewals failed. RENEWED_DOMAINS
 // and FAILED_DOMAINS tell the names of either.
 func (r *Runner) Post(ctx context.Context, renewed, failed []string) {
-	env := []string{"RENEWED_DOMAINS=" + strings.Join(renewed, " "), "FAILED_DOMAINS=" + strings.Join(failed, " ")}
+	if len(r.post) == 0 {
+		return
+	}
+	env := []string{r.names("RENEWED_DOMAINS", renewed), r.names("FAILED_DOMAINS", failed)}
 	for _, cmd := range r.post {
 		r.run(ctx, "post-hook", cmd, env)
 	}
 	r.post = nil
+}
+
+// mostNames bounds a list of names, in bytes, as in Certbot. Linux starts no program
+// with a variable of 128 KiB (execve(2), E2BIG).
+const mostNames = 32_000
+
+// names makes a variable of as many names as fit.
+func (r *Runner) names(variable string, names []string) string {
+	list := strings.Join(names, " ")
+	if len(list) > mostNames {
+		list = list[:strings.LastIndexByte(list[:mostNames+1], ' ')]
+		fmt.Fprintf(r.Err, "Limiting the %s environment variable of hooks to %d characters\n", variable, mostNames)
+	}
+	return variable + "=" + list
 }
 
 // with adds cmd unless it is empty or one of cmds.

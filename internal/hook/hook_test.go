@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -94,5 +95,21 @@ func TestValidate(t *testing.T) {
 		if err := Validate("deploy", cmd); (err == nil) != good || err != nil && !errors.Is(err, ErrCommand) {
 			t.Error(fmt.Sprintf("Validate(%q):", cmd), err)
 		}
+	}
+}
+
+func TestHooksRunAfterVeryManyRenewals(t *testing.T) {
+	r, out, errs := runner(t)
+	var names []string
+	for i := range 20000 {
+		names = append(names, fmt.Sprintf("host%05d.example.org", i))
+	}
+	r.SavePost(Commands{Post: `echo "${#RENEWED_DOMAINS} ${RENEWED_DOMAINS%% *} ${RENEWED_DOMAINS##* }"`})
+	r.Post(t.Context(), names, nil)
+	if want := "31987 host00000.example.org host01453.example.org"; !strings.Contains(out.String(), want) {
+		t.Errorf("%s%s, want %s", out, errs, want)
+	}
+	if !strings.Contains(errs.String(), "Limiting the RENEWED_DOMAINS") {
+		t.Error("nobody is told that names are missing")
 	}
 }
