@@ -106,7 +106,7 @@ func (f *fleet) lineage(i int, key crypto.Signer, pem []byte, ca *x509.Certifica
 		}
 		conf += fmt.Sprintf("%s = %s\n", file.kind, filepath.Join(live, file.kind+".pem"))
 	}
-	conf += fmt.Sprintf("\n# Options used in the renewal process\n[renewalparams]\naccount = %s\nhttp01_port = %d\nhttp01_address = 127.0.0.1\nauthenticator = standalone\nserver = %s\nkey_type = ecdsa\n",
-		f.account, f.port, f.server)
+	conf += fmt.Sprintf("\n# Options used in the renewal process\n[renewalparams]\naccount = %s\nhttp01_port = %d\nhttp01_address = 127.0.0.1\nconfig_dir = %s\nwork_dir = %s\nlogs_dir = %s\nauthenticator = standalone\nserver = %s\nkey_type = ecdsa\n",
+		f.account, f.port, f.config, filepath.Join(filepath.Dir(f.config), "work"), filepath.Join(filepath.Dir(f.config), "logs"), f.server)
 	return os.WriteFile(filepath.Join(f.config, "renewal", name+".conf"), []byte(conf), 0o644)
 }
