@@ -80,12 +80,12 @@ func startPebble(ctx context.Context, dir string, httpPort int) (s *server, err 
 		}
 		select {
 		case <-s.ended:
-			return nil, fmt.Errorf("Pebble ended: %s", s.log.String()) //lint:ignore ST1005 a name
+			return nil, fmt.Errorf("the Pebble server ended: %s", s.log.String())
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
 	s.stop()
-	return nil, fmt.Errorf("Pebble was not ready within 10 s: %s", s.log.String()) //lint:ignore ST1005 a name
+	return nil, fmt.Errorf("the Pebble server was not ready within 10 s: %s", s.log.String())
 }
 
 // answerLoopback serves DNS that has 127.0.0.1 for every name, until the program ends.
