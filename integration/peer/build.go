@@ -110,12 +110,19 @@ func RemoveBuilds() {
 	}
 }
 
+// given are the ports that FreePort has returned; who got one may not listen yet.
+var given sync.Map
+
 // FreePort finds a TCP and UDP port of 127.0.0.1 that nobody uses. It is below the
-// range from which the system takes ports by itself, so nothing takes it by chance.
+// range from which the system takes ports by itself, so nothing takes it by chance,
+// and is returned to one caller only.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	for range 1000 {
 		port := 20000 + rand.IntN(12000)
+		if _, taken := given.LoadOrStore(port, true); taken {
+			continue
+		}
 		address := fmt.Sprintf("127.0.0.1:%d", port)
 		l, err := net.Listen("tcp", address)
 		if err != nil {
