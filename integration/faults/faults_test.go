@@ -148,6 +148,45 @@ func TestManySlowNamesHoldUpNobody(t *testing.T) {
 	m.check(t, f, out, status)
 }
 
+// TestOrderThatBreaksTheCAHoldsUpNobody has names whose orders the CA answers with 500:
+// between two attempts for such a name there is time to order others.
+func TestOrderThatBreaksTheCAHoldsUpNobody(t *testing.T) {
+	t.Skip("pending: orders wait for one that is tried again and again")
+	p := peer.StartPebble(t, peer.Quick...)
+	m := &machine{dir: t.TempDir()}
+	var orders []string
+	cursed, good := numbered("a-cursed%d.example.org", 4), numbered("g%03d.example.org", 20)
+	m.front = NewFront(t, p.Directory, true, func(r Request) Answer {
+		if r.Path != "/order-plz" {
+			return Answer{}
+		}
+		orders = append(orders, r.Payload)
+		if isCursed(r.Payload) {
+			return Answer{Fault: ServerError}
+		}
+		return Answer{}
+	})
+	m.write(t, p, slices.Concat(cursed, good))
+	out, status := m.renew(t)
+	if status != 1 {
+		t.Errorf("exit status %d\n%s", status, last(out, 4000))
+	}
+	for _, name := range good {
+		if v := m.version(t, name); v != 2 {
+			t.Errorf("%s: version %d is in use, want 2", name, v)
+		}
+	}
+	tries := 0 // of the first such name, one right after the other
+	for i := slices.IndexFunc(orders, isCursed); i+tries < len(orders) && orders[i+tries] == orders[i]; {
+		tries++
+	}
+	if tries > 1 {
+		t.Errorf("the CA broke down %d times over one name before another was ordered:\n%s", tries, strings.Join(orders, "\n"))
+	}
+}
+
+func isCursed(order string) bool { return strings.Contains(order, "a-cursed") }
+
 // newMachine writes the lineages and starts the CA with its front, in which the
 // faults begin after the account was made.
 func newMachine(t *testing.T, f fleet, h2 bool, seed uint64) *machine {
@@ -158,10 +197,16 @@ func newMachine(t *testing.T, f fleet, h2 bool, seed uint64) *machine {
 	}
 	m := &machine{dir: t.TempDir()}
 	m.front = NewFront(t, p.Directory, h2, m.plan(t, f, unreliable(seed, 5)))
-	peer.Must(t, m.vidimus(t, "register", "--server", m.front.Directory, "--agree-tos", "-m", "admin@example.org", "--no-eff-email"))
-	peer.WriteLineages(t, m.path("config"), m.front.Directory, p.HTTPPort, slices.Concat(f.good, f.slow, f.bad())...)
-	m.front.Break()
+	m.write(t, p, slices.Concat(f.good, f.slow, f.bad()))
 	return m
+}
+
+// write makes an account and lineages, and begins with the faults.
+func (m *machine) write(t *testing.T, p *peer.Pebble, names []string) {
+	t.Helper()
+	peer.Must(t, m.vidimus(t, "register", "--server", m.front.Directory, "--agree-tos", "-m", "admin@example.org", "--no-eff-email"))
+	peer.WriteLineages(t, m.path("config"), m.front.Directory, p.HTTPPort, names...)
+	m.front.Break()
 }
 
 // plan adds to random faults what concerns certain names, and three rate limits that
@@ -265,10 +310,8 @@ func TestDeadCAIsGivenUp(t *testing.T) {
 		}
 		return Answer{}
 	})
-	peer.Must(t, m.vidimus(t, "register", "--server", m.front.Directory, "--agree-tos", "-m", "admin@example.org", "--no-eff-email"))
 	names := numbered("g%03d.example.org", 100)
-	peer.WriteLineages(t, m.path("config"), m.front.Directory, p.HTTPPort, names...)
-	m.front.Break()
+	m.write(t, p, names)
 	out, status := peer.Run(t, m.vidimus(t, "renew", "--force-renewal", "--no-random-sleep-on-renew"))
 	if status != 1 || !strings.Contains(out, "100 renew failure(s), 0 parse failure(s)") {
 		t.Errorf("exit status %d\n%s", status, last(out, 4000))
