@@ -156,9 +156,10 @@ func named(err error, path string) error {
 	return err
 }
 
-// KeepOwner gives path the owner and group that old has, as far as the process may.
+// KeepOwner gives path, which this process has made, the owner and group that old has,
+// as far as the process may.
 func KeepOwner(path string, old fs.FileInfo) {
-	if st, ok := old.Sys().(*syscall.Stat_t); ok {
+	if st, ok := old.Sys().(*syscall.Stat_t); ok && (int(st.Uid) != os.Geteuid() || int(st.Gid) != os.Getegid()) {
 		_ = os.Lchown(path, int(st.Uid), int(st.Gid))
 	}
 }

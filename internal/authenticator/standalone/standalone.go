@@ -126,7 +126,7 @@ func (p *port) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // listen binds the port. Without an address one socket takes both protocols, and
 // two are tried on machines whose IPv6 sockets do not take IPv4.
 func (s *Server) listen(ctx context.Context) ([]net.Listener, error) {
-	var lc net.ListenConfig // Go sets SO_REUSEADDR
+	lc := net.ListenConfig{KeepAlive: -1} // its connections live for one answer; Go sets SO_REUSEADDR
 	addr := s.addr()
 	l, err := lc.Listen(ctx, "tcp", addr)
 	if err == nil {
