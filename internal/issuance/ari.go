@@ -29,6 +29,9 @@ const (
 // ErrNoRenewalInfo says that the CA has no renewal information.
 var ErrNoRenewalInfo = errors.New("the CA offers no renewal information")
 
+// ErrBadRenewalInfo says that what the CA answered about a certificate is of no use.
+var ErrBadRenewalInfo = errors.New("the renewal information that the CA gave")
+
 // RenewalInfo asks when the certificate with the identifier (RFC 9773 §4.1) is to be
 // renewed.
 func (ca *CA) RenewalInfo(ctx context.Context, id string) (Window, error) {
@@ -41,15 +44,15 @@ func (ca *CA) RenewalInfo(ctx context.Context, id string) (Window, error) {
 	}
 	var info acme.RenewalInfo
 	if err := r.decode(&info); err != nil {
-		return Window{}, fmt.Errorf("renewal information: %w", err)
+		return Window{}, fmt.Errorf("%w: %w", ErrBadRenewalInfo, err)
 	}
 	w := Window{Start: info.SuggestedWindow.Start, End: info.SuggestedWindow.End, Explanation: oneLine(info.ExplanationURL)}
 	if w.Start.IsZero() || !w.End.After(w.Start) {
-		return Window{}, errors.New("renewal information: its window ends before it begins")
+		return Window{}, fmt.Errorf("%w: its window ends before it begins", ErrBadRenewalInfo)
 	}
 	now := time.Now()
 	w.AskAgain = now.Add(ariDefault)
-	if at, ok := parseRetryAfter(r.header.Get("Retry-After"), now); ok {
+	if at, ok := r.retryAfter(); ok {
 		w.AskAgain = now.Add(min(max(at.Sub(now), ariLeast), ariMost))
 	}
 	return w, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -50,10 +51,11 @@ type proof struct {
 
 // name is what the authorization is about, in the form of an order.
 func (p *proof) name() string {
+	name := nameOf(p.Identifier)
 	if p.Wildcard {
-		return "*." + p.Identifier.Value
+		name = "*." + strings.TrimPrefix(name, "*.")
 	}
-	return p.Identifier.Value
+	return name
 }
 
 // authorize proves control of the names that the CA has no proof of yet.
@@ -118,11 +120,13 @@ func choose(p *proof, r Request) (acme.Challenge, error) {
 	}
 	var offered []string
 	for _, c := range p.Challenges {
-		offered = append(offered, string(c.Type))
+		offered = append(offered, oneLine(string(c.Type)))
 	}
 	for _, t := range types {
-		if i := slices.Index(offered, t); i >= 0 {
-			return p.Challenges[i], nil
+		for _, c := range p.Challenges {
+			if string(c.Type) == t {
+				return c, nil
+			}
 		}
 	}
 	if len(types) == 0 {
@@ -131,6 +135,10 @@ func choose(p *proof, r Request) (acme.Challenge, error) {
 	return acme.Challenge{}, fmt.Errorf("the CA wants %s for %s, which the chosen authenticator cannot answer (it answers %s)",
 		strings.Join(offered, " or "), p.name(), strings.Join(types, ", "))
 }
+
+// token is what one may be (RFC 8555 §8.3). It becomes a path, the name of a file, and
+// an argument of hooks.
+var token = regexp.MustCompile(`^[A-Za-z0-9_-]{1,200}$`)
 
 // answers makes what the authenticator is to show.
 func answers(a Account, pending []*proof) ([]authenticator.Challenge, error) {
@@ -143,6 +151,9 @@ func answers(a Account, pending []*proof) ([]authenticator.Challenge, error) {
 		id, err := p.Identifier.Canonical()
 		if err != nil {
 			return nil, fmt.Errorf("the CA wants a proof for %w", err)
+		}
+		if !token.MatchString(p.chosen.Token) && (p.chosen.Type != acme.DNSPersist01 || p.chosen.Token != "") {
+			return nil, fmt.Errorf("the CA's token for %s is not base64url", p.name())
 		}
 		out = append(out, authenticator.Challenge{
 			Identifier: id.Base(), Wildcard: p.Wildcard || id.Wildcard(),
@@ -158,8 +169,9 @@ func answers(a Account, pending []*proof) ([]authenticator.Challenge, error) {
 func (ca *CA) validate(ctx context.Context, a Account, pending []*proof, r Request) error {
 	err := each(len(pending), func(i int) error {
 		got, err := ca.post(ctx, a, pending[i].chosen.URL, struct{}{})
-		if err != nil && got != nil && got.repeated {
-			return nil // it may have been taken by an attempt whose answer was lost: look
+		var p *acme.Problem
+		if errors.As(err, &p) && (p.Status < 500 && got.repeated || ca.asked(ctx, a, pending[i])) {
+			return nil
 		}
 		return err
 	})
@@ -192,11 +204,24 @@ func (ca *CA) validate(ctx context.Context, a Account, pending []*proof, r Reque
 	return nil
 }
 
+// asked tells whether the CA looks, or has looked, at the answer to a challenge though
+// it refused to, as when another order shares the authorization. (After an attempt whose
+// answer was lost it is waited for anyway: some CAs show no sign of looking.)
+func (ca *CA) asked(ctx context.Context, a Account, p *proof) bool {
+	now := &proof{at: p.at}
+	if ca.refresh(ctx, a, now) != nil {
+		return false
+	}
+	return now.Status != acme.Pending || slices.ContainsFunc(now.Challenges, func(c acme.Challenge) bool {
+		return c.URL == p.chosen.URL && c.Status == acme.Processing
+	})
+}
+
 func (p *proof) failure() Failure {
 	f := Failure{Name: p.name(), Type: "unknown", Detail: "the authorization is " + string(p.Status)}
 	for _, c := range p.Challenges {
 		if c.Error != nil && (c.Type == p.chosen.Type || f.Type == "unknown") {
-			f.Type, f.Detail = string(c.Error.Type), oneLine(c.Error.Detail)
+			f.Type, f.Detail = oneLine(string(c.Error.Type)), oneLine(c.Error.Detail)
 		}
 	}
 	return f
@@ -206,12 +231,17 @@ func (p *proof) failure() Failure {
 // places and try again for about half a minute.
 const authorizationTimeout = 2 * time.Minute
 
-// giveBack deactivates the valid authorizations of a trial (§7.5.2), so that it
-// leaves no proof behind.
+// giveBackWithin bounds the end of a trial, also of one that was interrupted.
+const giveBackWithin = 30 * time.Second
+
+// giveBack deactivates the authorizations of a trial (§7.5.2), so that it leaves no
+// proof behind, nor one that is still to come.
 func (ca *CA) giveBack(ctx context.Context, a Account, urls []string) {
+	ctx, cancel := context.WithTimeout(ctx, giveBackWithin)
+	defer cancel()
 	err := each(len(urls), func(i int) error {
 		p := &proof{at: urls[i]}
-		if err := ca.refresh(ctx, a, p); err != nil || p.Status != acme.Valid {
+		if err := ca.refresh(ctx, a, p); err != nil || p.Status != acme.Valid && p.Status != acme.Pending {
 			return err
 		}
 		_, err := ca.post(ctx, a, p.at, map[string]any{"status": acme.Deactivated})

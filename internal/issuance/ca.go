@@ -19,8 +19,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
+	"time"
 
 	"vidimus/internal/acme"
 )
@@ -42,16 +42,20 @@ type CA struct {
 	userAgent string
 	log       *slog.Logger
 
-	// ordering is held while an order is placed. CAs lock an account's orders
-	// themselves, and Pebble (2.10) comes to a standstill when it looks for
+	// ordering has room for the order that is being placed. CAs lock an account's
+	// orders themselves, and Pebble (2.10) comes to a standstill when it looks for
 	// authorizations to reuse while another order is being entered.
-	ordering sync.Mutex
+	ordering chan struct{}
 
 	requests atomic.Int64
 	nonces   nonces
 	rest     rest
 	health   health
 }
+
+// dialWithin bounds the time for the directory: until it is there, orders at other CAs
+// wait too.
+const dialWithin = 30 * time.Second
 
 // Dial fetches the directory (RFC 8555 §7.1.1).
 func Dial(ctx context.Context, o Options) (*CA, error) {
@@ -62,7 +66,9 @@ func Dial(ctx context.Context, o Options) (*CA, error) {
 	if err != nil {
 		return nil, err
 	}
-	ca := &CA{url: o.Directory, http: client, userAgent: o.UserAgent, log: o.Log}
+	ca := &CA{url: o.Directory, http: client, userAgent: o.UserAgent, log: o.Log, ordering: make(chan struct{}, 1)}
+	ctx, cancel := context.WithTimeout(ctx, dialWithin)
+	defer cancel()
 	r, err := ca.get(ctx, o.Directory)
 	var p *acme.Problem
 	if err != nil && !errors.As(err, &p) {
@@ -132,6 +138,12 @@ func (ca *CA) Register(ctx context.Context, key crypto.Signer, r Registration) (
 
 func (ca *CA) newAccount(ctx context.Context, key crypto.Signer, in acme.NewAccount) (Account, error) {
 	r, err := ca.post(ctx, Account{Key: key}, ca.dir.NewAccount, in)
+	if err != nil && r != nil && r.repeated && !in.OnlyReturnExisting {
+		// An attempt whose answer was lost may have made it, and used the EAB credentials up.
+		if a, err := ca.Find(ctx, key); err == nil {
+			return a, nil
+		}
+	}
 	if err != nil {
 		return Account{}, explain(ca.url, err)
 	}

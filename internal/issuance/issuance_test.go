@@ -148,4 +148,24 @@ func TestParseRetryAfter(t *testing.T) {
 		}
 	}
 }
+
+// chainOf makes a certificate for key, and that of its issuer.
+func chainOf(t *testing.T, key *ecdsa.PrivateKey, names ...string) (leaf, ca *x509.Certificate) {
+	t.Helper()
+	caKey := newKey(t)
+	later := time.Now().Add(time.Hour)
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "CA"}, IsCA: true, BasicConstraintsValid: true, NotAfter: later}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, caKey.Public(), caKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, _ = x509.ParseCertificate(der)
+	der, err = x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(2), DNSNames: names, NotAfter: later}, ca, key.Public(), caKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, _ = x509.ParseCertificate(der)
+	return leaf, ca
+}
+
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

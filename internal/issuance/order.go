@@ -92,7 +92,7 @@ func (ca *CA) Obtain(ctx context.Context, a Account, r Request) (*Obtained, erro
 		kept := slices.DeleteFunc(slices.Clone(r.Identifiers), func(id identifier.Identifier) bool {
 			return slices.ContainsFunc(refused, func(f Failure) bool { return f.Name == id.Value })
 		})
-		if !r.AllowSubset || len(refused) == 0 || len(kept) == 0 || len(kept) == len(r.Identifiers) {
+		if !r.AllowSubset || r.CSR != nil || len(refused) == 0 || len(kept) == 0 || len(kept) == len(r.Identifiers) {
 			return nil, err
 		}
 		left = append(left, refused...)
@@ -156,8 +156,6 @@ func (ca *CA) newOrder(ctx context.Context, a Account, r Request) (*resource, er
 	if in.Profile, err = ca.profile(r); err != nil {
 		return nil, err
 	}
-	ca.ordering.Lock()
-	defer ca.ordering.Unlock()
 	got, err := ca.post(ctx, a, ca.dir.NewOrder, in)
 	var p *acme.Problem
 	if in.Replaces != "" && errors.As(err, &p) && mayBeOfReplaces(p) {
@@ -236,8 +234,8 @@ func (ca *CA) await(ctx context.Context, a Account, url string, timeout time.Dur
 		}
 		if err == nil {
 			next := wait
-			if at, ok := parseRetryAfter(r.header.Get("Retry-After"), time.Now()); ok {
-				next = max(time.Until(at), firstPoll)
+			if at, ok := r.retryAfter(); ok && time.Until(at) > 0 {
+				next = time.Until(at)
 			}
 			err = sleep(ctx, next)
 		}
@@ -283,6 +281,9 @@ func (ca *CA) finalize(ctx context.Context, a Account, order *resource, csr []by
 		}
 		switch order.Status {
 		case acme.Valid:
+			if order.Certificate == "" {
+				return errors.New("the CA says that the certificate is issued, but not where it is: report this to your CA")
+			}
 			return nil
 		case acme.Ready: // once more
 		default:

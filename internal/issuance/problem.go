@@ -10,8 +10,10 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"vidimus/internal/acme"
+	"vidimus/internal/identifier"
 )
 
 // An Error is what a CA refused, in one sentence for a person.
@@ -37,10 +39,10 @@ func explain(server string, err error) error {
 	if !errors.As(err, &p) {
 		return reach(server, err)
 	}
-	e = &Error{Type: string(p.Type), text: "the ACME server refused: " + problemText(p), err: err}
+	e = &Error{Type: oneLine(string(p.Type)), text: "the ACME server refused: " + problemText(p), err: err}
 	for _, sub := range p.Subproblems {
-		if sub.Identifier != nil {
-			e.Names = append(e.Names, Failure{Name: sub.Identifier.Value, Type: string(sub.Type), Detail: oneLine(sub.Detail)})
+		if sub != nil && sub.Identifier != nil {
+			e.Names = append(e.Names, Failure{Name: nameOf(*sub.Identifier), Type: oneLine(string(sub.Type)), Detail: oneLine(sub.Detail)})
 		}
 	}
 	var later laterError
@@ -58,30 +60,39 @@ func problemText(p *acme.Problem) string {
 		text = fmt.Sprintf("HTTP status %d", p.Status)
 	}
 	if p.Type != "" {
-		text += " (" + string(p.Type) + ")"
+		text += " (" + oneLine(string(p.Type)) + ")"
 	}
 	for _, sub := range p.Subproblems {
-		if len(p.Subproblems) == 1 && sub.Detail == p.Detail {
-			continue // it has been said
+		if sub == nil || len(p.Subproblems) == 1 && sub.Detail == p.Detail {
+			continue // it says nothing, or nothing new
 		}
 		text += "; "
 		if sub.Identifier != nil {
-			text += sub.Identifier.Value + ": "
+			text += nameOf(*sub.Identifier) + ": "
 		}
 		text += oneLine(sub.Detail)
 	}
 	return text
 }
 
-// oneLine makes what a CA said fit for a terminal.
+// oneLine makes what a CA said fit for a terminal: no controls, of which some begin at
+// U+0080, and nothing that turns the direction of writing.
 func oneLine(s string) string {
 	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
 	}, s)
 	return clip(strings.TrimSpace(s), 1000)
+}
+
+// nameOf is an identifier from a CA in the form that orders have it in, if it has one.
+func nameOf(id identifier.Identifier) string {
+	if c, err := id.Canonical(); err == nil {
+		return c.Value
+	}
+	return oneLine(id.Value)
 }
 
 // passing tells whether an error of the network may be gone at the next attempt.

@@ -62,7 +62,7 @@ func (r *reply) kind() string {
 // A nonce that is not taken costs one more round trip, with the nonce that came with
 // the refusal. When the CA breaks down, is busy or cannot be reached, the request is
 // sent again after a pause; a pause that the CA asks for with Retry-After holds for
-// all requests to it.
+// all requests to it, the first time.
 func (ca *CA) post(ctx context.Context, a Account, url string, payload any) (*reply, error) {
 	body := []byte{} // the library drops nil
 	if payload != nil {
@@ -75,8 +75,8 @@ func (ca *CA) post(ctx context.Context, a Account, url string, payload any) (*re
 	return ca.persist(ctx, url, func(ctx context.Context) (r *reply, err error) {
 		for range maxNonces {
 			if nonce == "" {
-				if nonce, err = ca.nonce(ctx); err != nil {
-					return nil, err
+				if nonce, r, err = ca.nonce(ctx); err != nil {
+					return r, err
 				}
 			}
 			signed, err := sign(a, nonce, url, body)
@@ -84,7 +84,7 @@ func (ca *CA) post(ctx context.Context, a Account, url string, payload any) (*re
 				return nil, fatal{err}
 			}
 			nonce = ""
-			if r, err = ca.once(ctx, http.MethodPost, url, signed); err != nil {
+			if r, err = ca.send(ctx, url, signed); err != nil {
 				return r, err
 			}
 			fresh := r.header.Get("Replay-Nonce")
@@ -98,6 +98,25 @@ func (ca *CA) post(ctx context.Context, a Account, url string, payload any) (*re
 	})
 }
 
+// orderingPatience is how long an order waits for another one to be placed.
+const orderingPatience = 10 * time.Second
+
+// send posts a request once. New orders go one after another, unless one takes long.
+func (ca *CA) send(ctx context.Context, url string, signed []byte) (*reply, error) {
+	if url == ca.dir.NewOrder {
+		patience := time.NewTimer(orderingPatience)
+		defer patience.Stop()
+		select {
+		case ca.ordering <- struct{}{}:
+			defer func() { <-ca.ordering }()
+		case <-patience.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return ca.once(ctx, http.MethodPost, url, signed)
+}
+
 // get fetches a resource that needs no account.
 func (ca *CA) get(ctx context.Context, url string) (*reply, error) {
 	return ca.persist(ctx, url, func(ctx context.Context) (*reply, error) {
@@ -105,23 +124,23 @@ func (ca *CA) get(ctx context.Context, url string) (*reply, error) {
 	})
 }
 
-// nonce takes one from the pool, or asks for one (§7.2).
-func (ca *CA) nonce(ctx context.Context) (string, error) {
+// nonce takes one from the pool, or asks for one (§7.2); r is the answer then.
+func (ca *CA) nonce(ctx context.Context) (n string, r *reply, err error) {
 	if n := ca.nonces.take(); n != "" {
-		return n, nil
+		return n, nil, nil
 	}
-	r, err := ca.once(ctx, http.MethodHead, ca.dir.NewNonce, nil)
+	r, err = ca.once(ctx, http.MethodHead, ca.dir.NewNonce, nil)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	n := r.header.Get("Replay-Nonce")
+	n = r.header.Get("Replay-Nonce")
 	if n == "" && r.status >= 400 {
-		return "", r.problem(ca.dir.NewNonce)
+		return "", r, r.problem(ca.dir.NewNonce)
 	}
 	if n == "" {
-		return "", fatal{fmt.Errorf("%s gave no nonce; check --server", ca.dir.NewNonce)}
+		return "", r, fatal{fmt.Errorf("%s gave no nonce; check --server", ca.dir.NewNonce)}
 	}
-	return n, nil
+	return n, r, nil
 }
 
 // fatal is an error that another attempt does not mend.
@@ -164,11 +183,14 @@ func (ca *CA) persist(ctx context.Context, url string, try func(context.Context)
 		}
 		repeated = repeated || broken
 		ca.log.Debug("trying again", "url", url, "attempt", attempt, "error", err)
-		if !until.IsZero() {
-			ca.rest.until(until)
-			continue
+		wait := pause/2 + rand.N(pause)
+		if left := time.Until(until); left > wait {
+			wait = left
+			if attempt == 1 { // what it says to the same request again is about that one alone
+				ca.rest.until(until)
+			}
 		}
-		if err := sleep(ctx, pause/2+rand.N(pause)); err != nil {
+		if err := sleep(ctx, wait); err != nil {
 			return &reply{repeated: repeated}, err
 		}
 		pause = min(pause*3, lastPause)
@@ -179,7 +201,7 @@ func (ca *CA) persist(ctx context.Context, url string, try func(context.Context)
 // if the CA said so.
 func (ca *CA) again(p *acme.Problem, err error, r *reply, attempt int) (until time.Time, again bool) {
 	if r != nil && (r.status == http.StatusTooManyRequests || r.status == http.StatusServiceUnavailable) {
-		at, said := parseRetryAfter(r.header.Get("Retry-After"), time.Now())
+		at, said := r.retryAfter()
 		switch {
 		case said && time.Until(at) > maxPatience:
 			return at, false
@@ -207,6 +229,9 @@ func (ca *CA) once(ctx context.Context, method, url string, body []byte) (*reply
 	if err != nil {
 		return nil, fatal{err}
 	}
+	if req.URL.Host == "" {
+		return nil, fatal{&Error{text: fmt.Sprintf("the ACME server gave %q for the URL of something: report this to your CA", oneLine(url))}}
+	}
 	req.Header.Set("User-Agent", ca.userAgent)
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/jose+json")
@@ -227,6 +252,9 @@ func (ca *CA) once(ctx context.Context, method, url string, body []byte) (*reply
 		return nil, fmt.Errorf("the answer of %s was cut short: %w", url, err)
 	case len(r.body) > maxBody:
 		return nil, fatal{fmt.Errorf("the answer is longer than %d bytes", maxBody)}
+	case r.status < 400 && r.kind() == "application/json" && len(r.body) > 0 && !json.Valid(r.body):
+		// HTTP does not always tell when a connection broke (RFC 9112 §8).
+		return nil, fmt.Errorf("the answer of %s was cut short: it is not JSON", url)
 	case r.status >= 400:
 		ca.log.Debug("error answer", "url", url, "body", clip(string(r.body), 4096))
 	}
@@ -365,6 +393,18 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// retryAfter is when the CA wants the request again. A date is taken as the time from
+// the one in the answer, as either clock may be wrong.
+func (r *reply) retryAfter() (at time.Time, said bool) {
+	now := time.Now()
+	theirs, err := http.ParseTime(r.header.Get("Date"))
+	if err != nil {
+		theirs = now
+	}
+	at, said = parseRetryAfter(r.header.Get("Retry-After"), theirs)
+	return now.Add(at.Sub(theirs)), said
 }
 
 // parseRetryAfter reads what RFC 8555 §6.6 and RFC 9773 §4.3 let a CA ask for.

@@ -35,6 +35,8 @@ func newClient(o Options) (*http.Client, error) {
 		IdleConnTimeout:       60 * time.Second,
 		MaxIdleConnsPerHost:   32,
 		ForceAttemptHTTP2:     true,
+		// A connection that died unseen is not asked again and again.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
 	}}, nil
 }
 
