@@ -93,7 +93,7 @@ func (s *Store) List() ([]Account, error) {
 			continue
 		}
 		// Other files, and directories of servers whose URL goes deeper, are not ours.
-		if a, err := s.Load(e.Name()); err == nil {
+		if a, err := s.load(e.Name()); err == nil {
 			all = append(all, a)
 		} else if !errors.Is(err, ErrNone) {
 			return nil, err
@@ -102,8 +102,25 @@ func (s *Store) List() ([]Account, error) {
 	return all, nil
 }
 
-// Load reads one account. The error wraps [ErrNone] when there is none of that ID.
+// Load reads one account. The error wraps [ErrNone] when there is none of that ID, and
+// tells those there are.
 func (s *Store) Load(id string) (Account, error) {
+	a, err := s.load(id)
+	if !errors.Is(err, ErrNone) {
+		return a, err
+	}
+	all, _ := s.List()
+	if len(all) == 0 {
+		return a, fmt.Errorf("%w, nor any other; make one with the register command", err)
+	}
+	ids := make([]string, len(all))
+	for i, a := range all {
+		ids[i] = a.ID
+	}
+	return a, fmt.Errorf("%w; choose with --account one of %s", err, strings.Join(ids, ", "))
+}
+
+func (s *Store) load(id string) (Account, error) {
 	dir := filepath.Join(s.dir, filepath.Base(id))
 	key, err := os.ReadFile(filepath.Join(dir, keyFile))
 	if errors.Is(err, fs.ErrNotExist) || filepath.Base(id) != id {

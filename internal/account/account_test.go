@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -46,6 +47,9 @@ func TestAccountIsKeptAsCertbotKeepsIt(t *testing.T) {
 	}
 	if !all[0].Key.(interface{ Equal(crypto.PrivateKey) bool }).Equal(key) {
 		t.Error("another key came back")
+	}
+	if _, err := s.Load("ffff"); !errors.Is(err, ErrNone) || !strings.Contains(err.Error(), "choose with --account one of "+a.ID) {
+		t.Error(err)
 	}
 	entries, _ := os.ReadDir(filepath.Dir(base))
 	if len(entries) != 1 {

@@ -147,7 +147,7 @@ func register(ctx context.Context, s *session) error {
 		return err
 	}
 	if len(all) > 0 {
-		return errors.New("There is an existing account; registration of a duplicate account with this command is currently unsupported.") //lint:ignore ST1005 Certbot's words
+		return errors.New("There is an existing account; registration of a duplicate account with this command is currently unsupported. 'show_account' shows it, and 'update_account' changes its address.") //lint:ignore ST1005 Certbot's words
 	}
 	_, err = s.obtainer.Connections.Account(ctx, s.opts.Server, "")
 	return err

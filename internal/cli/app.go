@@ -198,7 +198,11 @@ func (a *App) execute(ctx context.Context, cmd *command) error {
 	if err == nil || errors.As(err, &usage) {
 		return err
 	}
-	err = errors.New(renewal.Sentence(err, s.out))
+	details := s.out
+	if o.Quiet { // what went wrong is told all the same
+		details = s.Stderr
+	}
+	err = errors.New(renewal.Sentence(err, details))
 	if !o.Quiet {
 		err = fmt.Errorf("%w\nSee the log file %s for details.", err, logfile.Path(o.LogsDir)) //lint:ignore ST1005 a text for the terminal
 	}
@@ -219,11 +223,11 @@ func (s *session) open(cmd *command) (release func(), err error) {
 	}
 	o := s.opts
 	for _, d := range []struct {
-		path string
-		mode fs.FileMode
-	}{{o.LogsDir, 0o700}, {o.ConfigDir, 0o755}, {o.WorkDir, 0o755}} {
+		option, path string
+		mode         fs.FileMode
+	}{{"--logs-dir", o.LogsDir, 0o700}, {"--config-dir", o.ConfigDir, 0o755}, {"--work-dir", o.WorkDir, 0o755}} {
 		if err := os.MkdirAll(d.path, d.mode); err != nil {
-			return release, err
+			return release, fmt.Errorf("%s: %w", d.option, err)
 		}
 		if locked[d.path] { // two of them may be one
 			continue

@@ -77,7 +77,7 @@ func (s *session) saveCertified(cert, chain []byte) error {
 	fmt.Fprintf(s.out, "\nSuccessfully received certificate.\nCertificate is saved at:            %s\nIntermediate CA chain is saved at:  %s\n"+
 		"Full certificate chain is saved at: %s\nThis certificate expires on %s.\n",
 		saved["cert"], saved["chain"], saved["fullchain"], certs[0].NotAfter.UTC().Format(time.DateOnly))
-	s.nextStep("Certificates created using --csr will not be renewed automatically by Certbot. You will need to renew the certificate before it expires, by running the same " + s.Name + " command again.")
+	s.nextStep("Certificates created using --csr will not be renewed automatically. You will need to renew the certificate before it expires, by running the same " + s.Name + " command again.")
 	return nil
 }
 

@@ -116,6 +116,9 @@ func (s *session) issue(ctx context.Context, old *lineage.Lineage, names []strin
 	}
 	fmt.Fprintf(s.out, "%s for %s\n", what, renewal.Summary(names))
 	m, err := s.obtainer.Order(ctx, o.Settings, o.Domains, old)
+	for _, f := range m.LeftOut {
+		fmt.Fprintf(s.Stderr, "%s is left out of the certificate: %s (%s)\n", f.Name, f.Detail, f.Type)
+	}
 	if err != nil || o.DryRun {
 		return nil, err
 	}

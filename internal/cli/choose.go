@@ -142,11 +142,11 @@ func (s *session) expand(ctx context.Context, l *lineage.Lineage) (*lineage.Line
 		return l, false, nil
 	}
 	have, _ := s.identifiers(l)
-	names := strings.Join(identifier.Values(have), ", ")
 	if s.ask == nil {
 		return nil, false, fmt.Errorf("the certificate %s has some of these names (%s): give --expand to replace it by one with all of them, or --duplicate for another one beside it",
-			l.Name, names)
+			l.Name, renewal.Summary(identifier.Values(have)))
 	}
+	names := strings.Join(identifier.Values(have), ", ")
 	sure, err := s.ask.yes(ctx, fmt.Sprintf("You have an existing certificate that contains a portion of the domains you requested (ref: %s)\n\nIt contains these names: %s\n\n"+
 		"You requested these names for the new certificate: %s.\n\nDo you want to expand and replace this existing certificate with the new certificate?",
 		s.obtainer.Store.ConfPath(l.Name), names, strings.Join(identifier.Values(o.Domains), ", ")), "Expand", "Cancel")

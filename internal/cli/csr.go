@@ -43,7 +43,7 @@ func parseCSR(data []byte) (der []byte, ids []identifier.Identifier, err error) 
 	}
 	const every = "it needs to have a SubjectAltName for every domain"
 	if len(ids) == 0 {
-		return nil, nil, errors.New(every + ", and has none")
+		return nil, nil, errors.New(every + ", and has none; 'openssl req -new -addext subjectAltName=DNS:NAME' makes one that has")
 	}
 	if cn := strings.ToLower(csr.Subject.CommonName); cn != "" && !slices.Contains(identifier.Values(ids), cn) {
 		return nil, nil, fmt.Errorf(every+", and has none for its common name %q", cn)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -240,7 +239,16 @@ func complete(name string, table []*option) (string, *option, error) {
 	case 1:
 		return strings.TrimPrefix(found[0], "--"), hits[0], nil
 	}
-	return "", nil, misuse("--%s is ambiguous: it could be %s", name, strings.Join(found, ", "))
+	return "", nil, misuse("--%s is ambiguous: it could be %s", name, few(found))
+}
+
+// few lists as many as a person reads.
+func few(all []string) string {
+	const most = 12
+	if len(all) <= most {
+		return strings.Join(all, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(all[:most], ", "), len(all)-most)
 }
 
 // firstVerb finds the verb in a command line that is not to be parsed.
@@ -258,13 +266,15 @@ func firstVerb(args []string) *verb {
 func (o *options) readInis(table []*option, v *verb, getenv func(string) string) error {
 	files := slices.Clone(o.configFiles)
 	slices.Reverse(files)
-	for i, f := range append(files, defaultInis(getenv)...) {
-		data, err := os.ReadFile(f)
-		if errors.Is(err, fs.ErrNotExist) && i >= len(files) {
-			continue
+	for _, f := range defaultInis(getenv) {
+		if _, err := os.Stat(f); err == nil { // one in a HOME that is another's does not count
+			files = append(files, f)
 		}
+	}
+	for _, f := range files {
+		data, err := os.ReadFile(f)
 		if err != nil {
-			return misuse("--config: %w", err)
+			return misuse("options cannot be read from %s: %w; check --config, or the permissions of that file", f, errors.Unwrap(err))
 		}
 		if err := o.readIni(f, data, table, v); err != nil {
 			return err

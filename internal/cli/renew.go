@@ -20,20 +20,27 @@ func renew(ctx context.Context, s *session) error {
 		return misuse("'renew' takes --cert-name, not -d: to change names, use 'certonly'")
 	}
 	out := bufio.NewWriterSize(s.out, 64<<10)
+	errs := flushed{s.Stderr, out}
+	s.hooks.Out, s.hooks.Err = out, errs
 	if o.json {
 		out = bufio.NewWriter(io.Discard)
+		if !o.Quiet { // what hooks say, beside the JSON
+			s.out, s.hooks.Out, s.obtainer.Provers.Out = s.Stderr, s.Stderr, s.Stderr
+		}
 	}
 	defer out.Flush()
-	s.hooks.Out = out
 	if !o.DryRun {
 		s.obtainer.Connections.Register = nil
 	}
-	r := &renewal.Renewer{Obtainer: s.obtainer, Settings: o.Settings, Hooks: s.hooks, Out: out, Err: flushed{s.Stderr, out},
+	r := &renewal.Renewer{Obtainer: s.obtainer, Settings: o.Settings, Hooks: s.hooks, Out: out, Err: errs,
 		Revocations: s.revocations(), Parallel: o.parallel, Progress: s.progress(out)}
 	if !s.Terminal && !o.noRandomSleep {
 		r.RandomDelay = longestDelay
 	}
 	results, err := r.Renew(ctx, o.CertName)
+	if r.Progress != nil { // an interruption leaves a line
+		r.Progress(renewal.Progress{})
+	}
 	if o.json {
 		if err := s.printResults(results); err != nil {
 			return err

@@ -74,7 +74,7 @@ func revoke(ctx context.Context, s *session) error {
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return err
+		return fmt.Errorf("--cert-path: %w; 'certificates' lists where those here are", err)
 	}
 	chain, err := certificate.ParseChain(data)
 	if err != nil {
@@ -100,7 +100,7 @@ func (s *session) revokeByKey(ctx context.Context, cert *x509.Certificate) error
 	file := s.opts.keyPath
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return err
+		return fmt.Errorf("--key-path: %w", err)
 	}
 	key, err := certificate.ParseKey(data)
 	if err != nil {
