@@ -69,7 +69,7 @@ func proxy(getenv func(string) string) func(*http.Request) (*url.URL, error) {
 		if addr, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !addr.IsLoopback()) {
 			return choose(req.URL)
 		}
-		if exempt(host, cfg.NoProxy) {
+		if exempt(host, req.URL.Port(), cfg.NoProxy) {
 			return nil, nil
 		}
 		elsewhere := *req.URL
@@ -80,13 +80,17 @@ func proxy(getenv func(string) string) func(*http.Request) (*url.URL, error) {
 	}
 }
 
-// exempt tells whether no_proxy lists the machine itself.
-func exempt(host, noProxy string) bool {
+// exempt tells whether no_proxy lists the machine itself; an entry may be for one port.
+func exempt(host, port, noProxy string) bool {
 	return slices.ContainsFunc(strings.Split(noProxy, ","), func(entry string) bool {
 		entry = strings.ToLower(strings.TrimSpace(entry))
-		if h, _, err := net.SplitHostPort(entry); err == nil {
+		if h, p, err := net.SplitHostPort(entry); err == nil {
+			if p != port {
+				return false
+			}
 			entry = h
 		}
+		entry = strings.TrimSuffix(strings.TrimPrefix(entry, "["), "]")
 		if prefix, err := netip.ParsePrefix(entry); err == nil {
 			addr, err := netip.ParseAddr(host)
 			return err == nil && prefix.Contains(addr)
