@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"vidimus/internal/acme"
 	"vidimus/internal/issuance"
 )
 
@@ -29,7 +31,8 @@ type Answers struct {
 	failed  map[string]error  // servers that could not be asked in this run; guarded by mu
 }
 
-// answer is what a CA said; without a window it knew nothing.
+// answer is what a CA said; without a window, which has an end after its start, it knew
+// nothing.
 type answer struct {
 	again       int64 // Unix time before which the CA is not asked again
 	start, end  int64
@@ -127,7 +130,7 @@ type asker struct {
 	answers *Answers
 	server  string
 	now     func() time.Time
-	dial    func() (Asker, error)
+	dial    func(context.Context) (Asker, error)
 }
 
 // askWithin bounds the time that one question may take. A CA that does not answer is
@@ -148,23 +151,36 @@ func (k *asker) RenewalInfo(ctx context.Context, id string) (issuance.Window, er
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	w, err := k.ask(ctx, id)
-	var refused *issuance.Error
 	switch {
 	case errors.Is(err, issuance.ErrNoRenewalInfo):
 		return w, err // the directory says so, which costs nothing
 	case err == nil:
-		k.answers.put(id, answer{again: w.AskAgain.Unix(), start: w.Start.Unix(), end: w.End.Unix(), explanation: w.Explanation})
-	case errors.As(err, &refused) && refused.Type != "" && refused.Type != "serverInternal":
-		// It does not know the certificate, and will not soon.
-		k.answers.put(id, answer{again: k.now().Add(6 * time.Hour).Unix()})
+		k.answers.put(id, answer{again: w.AskAgain.Unix(), start: w.Start.Unix(), end: max(w.End.Unix(), w.Start.Unix()+1), explanation: w.Explanation})
+	case aboutOne(err):
+		k.answers.put(id, answer{again: k.now().Add(unknownFor).Unix()})
 	default:
 		k.answers.fail(k.server, err)
+		var later *issuance.Error
+		if errors.As(err, &later) && !later.RetryAt.IsZero() { // also for the next run
+			k.answers.put(id, answer{again: min(later.RetryAt.Unix(), k.now().Add(24*time.Hour).Unix())})
+		}
 	}
 	return w, err
 }
 
+// unknownFor is when a CA is asked again that had no answer for a certificate.
+const unknownFor = 6 * time.Hour
+
+// aboutOne tells whether a question failed because of the certificate that it was about:
+// the CA does not know that, and will not soon. All else is about the CA.
+func aboutOne(err error) bool {
+	var p *acme.Problem
+	return errors.Is(err, issuance.ErrBadRenewalInfo) ||
+		errors.As(err, &p) && p.Status < 500 && p.Status != http.StatusTooManyRequests && p.Type != acme.RateLimited
+}
+
 func (k *asker) ask(ctx context.Context, id string) (issuance.Window, error) {
-	ca, err := k.dial()
+	ca, err := k.dial(ctx)
 	if err != nil {
 		return issuance.Window{}, err
 	}
@@ -172,7 +188,7 @@ func (k *asker) ask(ctx context.Context, id string) (issuance.Window, error) {
 }
 
 func (a answer) window() (issuance.Window, error) {
-	if a.start == 0 {
+	if a.end <= a.start {
 		return issuance.Window{}, issuance.ErrNoRenewalInfo
 	}
 	return issuance.Window{Start: time.Unix(a.start, 0).UTC(), End: time.Unix(a.end, 0).UTC(), Explanation: a.explanation, AskAgain: time.Unix(a.again, 0).UTC()}, nil

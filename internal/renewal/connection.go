@@ -30,12 +30,13 @@ type Connections struct {
 }
 
 type dialed struct {
-	once sync.Once
+	done chan struct{} // closed when the rest is set
 	ca   *issuance.CA
 	err  error
 }
 
-// CA returns the connection to a CA. One that cannot be reached is tried once.
+// CA returns the connection to a CA. One that cannot be reached is tried once. Who
+// waits for the connection may give up; it is made for the others.
 func (c *Connections) CA(ctx context.Context, server string) (*issuance.CA, error) {
 	c.mu.Lock()
 	if c.cas == nil {
@@ -43,15 +44,21 @@ func (c *Connections) CA(ctx context.Context, server string) (*issuance.CA, erro
 	}
 	d := c.cas[server]
 	if d == nil {
-		d = new(dialed)
+		d = &dialed{done: make(chan struct{})}
 		c.cas[server] = d
+		go func() {
+			defer close(d.done)
+			d.ca, d.err = issuance.Dial(context.WithoutCancel(ctx), issuance.Options{Directory: server, UserAgent: c.UserAgent,
+				NoVerifyTLS: c.NoVerifyTLS, Log: c.Log, Getenv: c.Getenv})
+		}()
 	}
 	c.mu.Unlock()
-	d.once.Do(func() {
-		d.ca, d.err = issuance.Dial(ctx, issuance.Options{Directory: server, UserAgent: c.UserAgent,
-			NoVerifyTLS: c.NoVerifyTLS, Log: c.Log, Getenv: c.Getenv})
-	})
-	return d.ca, d.err
+	select {
+	case <-d.done:
+		return d.ca, d.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // Account finds the account to use at a server: the one of the ID, or the only one
@@ -113,8 +120,12 @@ func (c *Connections) Requests() (n int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, d := range c.cas {
-		if d.ca != nil {
-			n += d.ca.Requests()
+		select {
+		case <-d.done:
+			if d.ca != nil {
+				n += d.ca.Requests()
+			}
+		default:
 		}
 	}
 	return n

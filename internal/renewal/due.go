@@ -27,12 +27,19 @@ func lifetimeRule(c *x509.Certificate) time.Time {
 	return c.NotAfter.Add(-life / 3)
 }
 
+// between is how long it is from one run to the next, at most, where people follow the
+// advice to renew twice a day.
+const between = 12 * time.Hour
+
 // moment picks a time in a window (RFC 9773 §4.2): evenly spread over certificates,
-// and, unlike a random number, the same one whenever it is asked again.
+// and, unlike a random number, the same one whenever it is asked again. The run that
+// comes after it is to find the window still open, so the end of the window is left
+// out, but no more than half of it.
 func moment(w issuance.Window, id string) time.Time {
+	span := w.End.Sub(w.Start)
+	span = max(span-between, span/2, 1)
 	sum := sha256.Sum256([]byte(id + w.Start.String() + w.End.String()))
-	at := binary.BigEndian.Uint64(sum[:8]) % uint64(w.End.Sub(w.Start))
-	return w.Start.Add(time.Duration(at))
+	return w.Start.Add(time.Duration(binary.BigEndian.Uint64(sum[:8]) % uint64(span)))
 }
 
 // Asker knows a CA's renewal information.

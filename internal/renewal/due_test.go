@@ -59,19 +59,33 @@ func TestDueAt(t *testing.T) {
 }
 
 func TestMomentIsStableAndSpread(t *testing.T) {
-	w := issuance.Window{Start: time.Unix(0, 0), End: time.Unix(1000, 0)}
-	early := 0
-	for i := range 1000 {
-		id := big.NewInt(int64(i)).String()
-		if !moment(w, id).Equal(moment(w, id)) {
-			t.Fatal("another moment each time")
+	start := time.Unix(0, 0)
+	for length, last := range map[time.Duration]time.Duration{
+		1000 * time.Second: 500 * time.Second,
+		20 * time.Hour:     10 * time.Hour,
+		48 * time.Hour:     36 * time.Hour, // the next run, within twelve hours, is in time
+	} {
+		w := issuance.Window{Start: start, End: start.Add(length)}
+		early := 0
+		for i := range 1000 {
+			id := big.NewInt(int64(i)).String()
+			at := moment(w, id)
+			if !at.Equal(moment(w, id)) {
+				t.Fatal("another moment each time")
+			}
+			if at.Before(start) || !at.Before(start.Add(last)) {
+				t.Fatalf("%v: %v is too late or too early", length, at.Sub(start))
+			}
+			if at.Before(start.Add(last / 2)) {
+				early++
+			}
 		}
-		if moment(w, id).Before(time.Unix(500, 0)) {
-			early++
+		if early < 400 || early > 600 {
+			t.Errorf("%v: %d of 1000 moments are in the first half", length, early)
 		}
 	}
-	if early < 400 || early > 600 {
-		t.Errorf("%d of 1000 moments are in the first half of the window", early)
+	if at := moment(issuance.Window{Start: start, End: start}, "x"); !at.Equal(start) {
+		t.Errorf("an empty window: %v", at)
 	}
 }
 

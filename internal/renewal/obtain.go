@@ -80,9 +80,13 @@ func (o *Obtainer) order(ctx context.Context, set *settings.Settings, ids []iden
 	if err != nil {
 		return Issued{}, err
 	}
+	renews := ""
+	if !set.DryRun { // which replaces nothing
+		renews = replaces(old, set.Server)
+	}
 	start := time.Now()
 	got, err := ca.Obtain(ctx, issuance.Account{Key: acc.Key, URL: acc.URL}, issuance.Request{
-		Identifiers: ids, Key: key, CSR: set.CSR, MustStaple: set.MustStaple, Replaces: replaces(old, set.Server),
+		Identifiers: ids, Key: key, CSR: set.CSR, MustStaple: set.MustStaple, Replaces: renews,
 		Authenticator: auth, Challenges: set.PrefChallenges, PreferredProfile: set.PreferredProfile, RequiredProfile: set.RequiredProfile,
 		PreferredChain: set.PreferredChain, AllowSubset: set.AllowSubset, Trial: set.DryRun, Timeout: o.Timeout, Waiting: waiting,
 	})

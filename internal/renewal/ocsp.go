@@ -35,11 +35,20 @@ func (r *Revocations) Revoked(ctx context.Context, cert, issuer *x509.Certificat
 	}
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	resp, err := r.ask(ctx, server, cert, issuer)
+	body, err := ocsp.CreateRequest(cert, issuer, nil)
+	if err != nil {
+		return false, fmt.Errorf("OCSP: %w", err)
+	}
+	data, err := r.ask(ctx, server, body)
 	if err != nil {
 		err = fmt.Errorf("OCSP: %w", err)
 		r.Answers.fail(server, err)
 		return false, err
+	}
+	resp, err := ocsp.ParseResponseForCert(data, cert, issuer)
+	if err != nil { // such as that it does not know this certificate
+		r.Answers.put(id, answer{again: now.Add(time.Hour).Unix()})
+		return false, fmt.Errorf("OCSP: the answer of %s: %w", server, err)
 	}
 	if resp.ThisUpdate.After(now.Add(time.Hour)) || !resp.NextUpdate.IsZero() && resp.NextUpdate.Before(now) {
 		return false, fmt.Errorf("OCSP: the answer of %s is not of today", server)
@@ -49,17 +58,14 @@ func (r *Revocations) Revoked(ctx context.Context, cert, issuer *x509.Certificat
 		ans.again = min(resp.NextUpdate.Unix(), now.Add(24*time.Hour).Unix())
 	}
 	if resp.Status == ocsp.Revoked {
-		ans.start = resp.RevokedAt.Unix()
+		ans.start = max(resp.RevokedAt.Unix(), 1)
 	}
 	r.Answers.put(id, ans)
 	return resp.Status == ocsp.Revoked, nil
 }
 
-func (r *Revocations) ask(ctx context.Context, server string, cert, issuer *x509.Certificate) (*ocsp.Response, error) {
-	body, err := ocsp.CreateRequest(cert, issuer, nil)
-	if err != nil {
-		return nil, err
-	}
+// ask sends a request to a responder (RFC 6960 appendix A.1).
+func (r *Revocations) ask(ctx context.Context, server string, body []byte) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, server, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -70,13 +76,9 @@ func (r *Revocations) ask(ctx context.Context, server string, cert, issuer *x509
 		return nil, err
 	}
 	defer resp.Body.Close()
-	const most = 64 << 10
-	data, err := io.ReadAll(io.LimitReader(resp.Body, most))
-	if err != nil {
-		return nil, err
-	}
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%s answered with HTTP status %s", server, resp.Status)
 	}
-	return ocsp.ParseResponseForCert(data, cert, issuer)
+	const most = 64 << 10
+	return io.ReadAll(io.LimitReader(resp.Body, most))
 }

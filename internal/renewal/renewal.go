@@ -109,7 +109,7 @@ func (r *Renewer) Renew(ctx context.Context, name string) ([]Result, error) {
 		return nil, err
 	}
 	jobs := r.scan(ctx, names)
-	if err := r.Answers.Save(name == ""); err != nil {
+	if err := r.Answers.Save(name == "" && ctx.Err() == nil); err != nil {
 		r.Log.Warn("what CAs said cannot be remembered", "error", err)
 	}
 	defer func() { // also when this is interrupted

@@ -59,8 +59,8 @@ func (r *Renewer) scan(ctx context.Context, names []string) []*job {
 	return jobs
 }
 
-// look reads one lineage and finishes what an interrupted run left; nil is one about
-// which there is nothing more to decide.
+// look reads one lineage and, unless this is a dry run, finishes what an interrupted run
+// left; nil is one about which there is nothing more to decide.
 func (r *Renewer) look(j *job, noted bool) *candidate {
 	c, err := r.load(j.Name)
 	if err != nil {
@@ -68,12 +68,9 @@ func (r *Renewer) look(j *job, noted bool) *candidate {
 		j.complain("Renewal configuration file %s is broken.\nThe error was: %v\nSkipping.\n", j.Path, err)
 		return nil
 	}
-	if healed, err := c.Heal(); err != nil {
-		j.fail(err)
-		return nil
-	} else if healed {
-		j.complain("The links in %s led to different versions, as after a crash; they lead to the newest whole version now.\n", c.Live())
-		if err := c.readCertificate(); err != nil {
+	j.Path, j.Domains = strings.Clone(c.Fullchain()), c.domains
+	if !r.Settings.DryRun {
+		if j.hookDue, err = r.heal(j, c, noted); err != nil {
 			j.fail(err)
 			return nil
 		}
@@ -81,17 +78,30 @@ func (r *Renewer) look(j *job, noted bool) *candidate {
 	for _, key := range c.set.Unsupported() {
 		j.complain("%s has %s, which has no effect here.\n", r.Store.ConfPath(j.Name), key)
 	}
-	j.Path, j.Expiry, j.Domains = strings.Clone(c.Fullchain()), c.cert.NotAfter, c.domains
-	if j.hookDue, err = r.finish(j, c, noted); err != nil {
-		j.fail(err)
-		return nil
-	}
+	j.Expiry, j.Domains = c.cert.NotAfter, c.domains
 	if j.hookDue && !r.Settings.ForceRenewal {
 		j.plan = r.plan(c)
 		j.Outcome = Renewed
 		return nil
 	}
 	return c
+}
+
+// heal mends what an interrupted run left, and tells whether deploy hooks are to be run
+// for that.
+func (r *Renewer) heal(j *job, c *candidate, noted bool) (hookDue bool, err error) {
+	healed, err := c.Heal()
+	if err != nil {
+		return false, err
+	}
+	if healed {
+		j.complain("The links in %s led to different versions, as after a crash; they lead to the newest whole version now.\n", c.Live())
+		if err := c.readCertificate(); err != nil {
+			return false, err
+		}
+	}
+	hookDue, err = r.finish(j, c, noted)
+	return hookDue && err == nil, err // after an error the note stays
 }
 
 // decide tells whether a lineage is due.
@@ -233,7 +243,7 @@ func (o *Obtainer) Due(ctx context.Context, l *lineage.Lineage) bool {
 func (o *Obtainer) dueBy(ctx context.Context, l *lineage.Lineage, cert *x509.Certificate) bool {
 	var ask Asker
 	if server := l.Server(); server != "" {
-		ask = &asker{answers: o.Answers, server: server, now: o.Now, dial: func() (Asker, error) { return o.Connections.CA(ctx, server) }}
+		ask = &asker{answers: o.Answers, server: server, now: o.Now, dial: func(ctx context.Context) (Asker, error) { return o.Connections.CA(ctx, server) }}
 	}
 	at, why, err := DueAt(ctx, cert, l.Conf.String("renew_before_expiry"), ask)
 	if err != nil {

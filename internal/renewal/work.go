@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -119,6 +120,7 @@ func (r *Renewer) renew(ctx context.Context, j *job, waiting func() func()) (don
 	}
 	for _, f := range m.LeftOut {
 		j.complain("%s is left out of the certificate: %s (%s)\n", f.Name, f.Detail, f.Type)
+		j.Domains = slices.DeleteFunc(slices.Clone(j.Domains), func(name string) bool { return name == f.Name })
 	}
 	if c.set.DryRun {
 		return true, nil
