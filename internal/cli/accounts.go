@@ -195,7 +195,7 @@ func updateAccount(ctx context.Context, s *session) error {
 		o.emails = nil
 	}
 	if _, err := ca.SetEmails(ctx, issuance.Account{Key: a.Key, URL: a.URL}, o.emails); err != nil {
-		return err
+		return gone(err)
 	}
 	if len(o.emails) == 0 {
 		fmt.Fprintln(s.out, "Any contact information associated with this account has been removed.")
@@ -212,7 +212,7 @@ func showAccount(ctx context.Context, s *session) error {
 	}
 	d, err := ca.Show(ctx, issuance.Account{Key: a.Key, URL: a.URL})
 	if err != nil {
-		return err
+		return gone(err)
 	}
 	thumbprint, err := issuance.Thumbprint(a.Key.Public())
 	if err != nil {
@@ -240,6 +240,20 @@ func showAccount(ctx context.Context, s *session) error {
 	return nil
 }
 
+// unknown tells whether the CA does not have an account, as when its data were lost.
+func unknown(err error) bool {
+	var e *issuance.Error
+	return errors.As(err, &e) && e.Type == "accountDoesNotExist"
+}
+
+// gone says what to do about an account that the CA does not have.
+func gone(err error) error {
+	if unknown(err) {
+		return fmt.Errorf("%w; 'unregister' forgets it here, so that 'register' makes another one", err)
+	}
+	return err
+}
+
 func unregister(ctx context.Context, s *session) error {
 	ca, a, err := s.existing(ctx)
 	if err != nil {
@@ -254,7 +268,10 @@ func unregister(ctx context.Context, s *session) error {
 			return errors.New("Deactivation aborted.") //lint:ignore ST1005 Certbot's words
 		}
 	}
-	if err := ca.Deactivate(ctx, issuance.Account{Key: a.Key, URL: a.URL}); err != nil {
+	done := "Account deactivated."
+	if err := ca.Deactivate(ctx, issuance.Account{Key: a.Key, URL: a.URL}); unknown(err) {
+		done = "The CA does not know this account; it is forgotten here."
+	} else if err != nil {
 		return err
 	}
 	accounts, err := account.Open(s.opts.ConfigDir, s.opts.Server)
@@ -264,6 +281,6 @@ func unregister(ctx context.Context, s *session) error {
 	if err := accounts.Delete(a.ID); err != nil {
 		return err
 	}
-	fmt.Fprintln(s.out, "Account deactivated.")
+	fmt.Fprintln(s.out, done)
 	return nil
 }
