@@ -18,8 +18,14 @@ import (
 func main() { os.Exit(run()) }
 
 func run() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as by nohup
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	defer stop()
+	// A reader that goes away, as in "renew | head", must not end it between two hooks.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	app := &cli.App{
 		Name:        filepath.Base(os.Args[0]),
 		Stdin:       os.Stdin,

@@ -16,7 +16,9 @@ func TestAccountThatTheCALost(t *testing.T) {
 	t.Parallel()
 	p := peer.StartPebble(t, peer.Quick...)
 	h := newHome(t, p)
-	with := func(verb string, more ...string) []string { return append([]string{verb, "--server", p.Directory}, more...) }
+	with := func(verb string, more ...string) []string {
+		return append([]string{verb, "--server", p.Directory}, more...)
+	}
 	peer.Must(t, h.vidimus(t, with("register", "--agree-tos")...))
 	found, _ := filepath.Glob(h.config("accounts/*/*/*/regr.json"))
 	data, err := os.ReadFile(found[0])

@@ -271,7 +271,11 @@ func (o *options) strict(dir string) error {
 
 // startLog says what runs, but not with which arguments: some are secrets.
 func (s *session) startLog(w io.Writer, cmd *command) {
-	s.log = slog.New(newLogHandler(w, s.Stderr, s.opts.verbose))
+	verbose := s.opts.verbose
+	if s.opts.Quiet {
+		verbose = 0
+	}
+	s.log = slog.New(newLogHandler(w, s.Stderr, verbose))
 	if !s.opts.Quiet {
 		fmt.Fprintf(s.Stderr, "Saving debug log to %s\n", logfile.Path(s.opts.LogsDir))
 	}
