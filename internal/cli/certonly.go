@@ -97,7 +97,7 @@ func (s *session) commands(old *lineage.Lineage) hook.Commands {
 		cmds.Deploy = o.RenewHook
 	}
 	if o.DirectoryHooks {
-		cmds.Dir, cmds.DirPrePost = renewal.HookDir(o.ConfigDir), true
+		cmds.Dir = renewal.HookDir(o.ConfigDir)
 	}
 	return cmds
 }
@@ -116,8 +116,8 @@ func (s *session) issue(ctx context.Context, old *lineage.Lineage, names []strin
 	}
 	fmt.Fprintf(s.out, "%s for %s\n", what, renewal.Summary(names))
 	m, err := s.obtainer.Order(ctx, o.Settings, o.Domains, old)
-	for _, f := range m.LeftOut {
-		fmt.Fprintf(s.Stderr, "%s is left out of the certificate: %s (%s)\n", f.Name, f.Detail, f.Type)
+	for _, line := range m.Warnings(o.Settings) {
+		fmt.Fprintln(s.Stderr, line)
 	}
 	if err != nil || o.DryRun {
 		return nil, err

@@ -84,7 +84,7 @@ func (s *session) identifiers(l *lineage.Lineage) ([]identifier.Identifier, erro
 	}
 	var ids []identifier.Identifier
 	for _, n := range lineage.Names(c) {
-		id, err := identifier.Parse(n)
+		id, err := identifier.ParseLocal(n)
 		if err != nil {
 			return nil, err
 		}

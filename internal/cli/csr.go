@@ -33,7 +33,7 @@ func parseCSR(data []byte) (der []byte, ids []identifier.Identifier, err error) 
 		names = append(names, ip.String())
 	}
 	for _, n := range names {
-		id, err := identifier.Parse(n)
+		id, err := identifier.ParseLocal(n)
 		if err != nil {
 			return nil, nil, err
 		}

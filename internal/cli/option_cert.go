@@ -69,7 +69,7 @@ func parseDomain(name string) (identifier.Identifier, error) {
 	if _, err := netip.ParseAddr(name); err == nil {
 		return identifier.Identifier{}, fmt.Errorf("%s is an IP address: give it with --ip-address", name)
 	}
-	return identifier.ParseDNS(name)
+	return identifier.ParseLocal(name)
 }
 
 func (o *options) addAddress(v string) error {

@@ -26,9 +26,6 @@ type Commands struct {
 	Pre, Post, Deploy string // shell commands
 	// Dir is renewal-hooks, whose executables run too; "" for none.
 	Dir string
-	// DirPrePost tells whether Dir/pre and Dir/post count: in a renew, but not in a
-	// certonly, which runs those of Dir/deploy only.
-	DirPrePost bool
 }
 
 // Dirs lists the directories below dir that Certbot makes there.
@@ -48,11 +45,7 @@ type Runner struct {
 
 // Pre runs the pre hooks that have not run yet, those of the directory first.
 func (r *Runner) Pre(ctx context.Context, c Commands) {
-	var cmds []string
-	if c.DirPrePost {
-		cmds = list(c.Dir, "pre")
-	}
-	for _, cmd := range with(cmds, c.Pre) {
+	for _, cmd := range with(list(c.Dir, "pre"), c.Pre) {
 		if r.donePre[cmd] {
 			r.Log.Info("pre-hook has run already", "command", cmd)
 			continue
@@ -76,11 +69,7 @@ func (r *Runner) Deploy(ctx context.Context, c Commands, live string, names []st
 
 // SavePost notes the post hooks of a lineage that was tried, for [Runner.Post].
 func (r *Runner) SavePost(c Commands) {
-	var cmds []string
-	if c.DirPrePost {
-		cmds = list(c.Dir, "post")
-	}
-	for _, cmd := range with(cmds, c.Post) {
+	for _, cmd := range with(list(c.Dir, "post"), c.Post) {
 		if !slices.Contains(r.post, cmd) {
 			r.post = append(r.post, cmd)
 		}

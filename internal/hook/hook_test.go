@@ -38,9 +38,9 @@ func TestPreHookRunsOncePerCommand(t *testing.T) {
 	script(t, filepath.Join(dir, "pre", "a"), "echo dir a", 0o755)
 	script(t, filepath.Join(dir, "pre", "c~"), "echo backup", 0o755)
 	script(t, filepath.Join(dir, "pre", "d"), "echo not executable", 0o644)
-	r.Pre(t.Context(), Commands{Dir: dir, DirPrePost: true, Pre: "echo one"})
-	r.Pre(t.Context(), Commands{Dir: dir, DirPrePost: true, Pre: "echo two"})
-	r.Pre(t.Context(), Commands{Dir: dir, DirPrePost: true, Pre: "echo one"})
+	r.Pre(t.Context(), Commands{Dir: dir, Pre: "echo one"})
+	r.Pre(t.Context(), Commands{Dir: dir, Pre: "echo two"})
+	r.Pre(t.Context(), Commands{Dir: dir, Pre: "echo one"})
 	want := ""
 	for _, s := range []string{"dir a", "dir b", "one", "two"} {
 		want += "Hook 'pre-hook' ran with output:\n " + s + "\n"

@@ -51,6 +51,20 @@ func Parse(s string) (Identifier, error) {
 	return ParseDNS(s)
 }
 
+// ParseLocal is [Parse] that also takes a name of one label, such as "mail", which a CA
+// of one's own may certify. It is for a client, which leaves the decision to the CA.
+func ParseLocal(s string) (Identifier, error) {
+	const below = ".local.invalid"
+	if strings.Contains(strings.TrimSuffix(s, "."), ".") || strings.Contains(s, ":") {
+		return Parse(s)
+	}
+	id, err := ParseDNS(strings.TrimSuffix(s, ".") + below)
+	if err != nil || id.Wildcard() || strings.Trim(s, "0123456789.") == "" {
+		return ParseDNS(s) // which says what is wrong with it
+	}
+	return Identifier{DNS, strings.TrimSuffix(id.Value, below)}, nil
+}
+
 // ParseDNS reads a DNS name or a wildcard. Unicode is turned into A-labels, upper
 // case into lower, and one trailing dot is dropped. The name must have at least two
 // labels, and its last one must not be a number.

@@ -55,6 +55,19 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestClientsMayOrderLocalNames(t *testing.T) {
+	for text, want := range map[string]string{"mail": "mail", "Mail.": "mail", "bücher": "xn--bcher-kva", "a.example.org": "a.example.org", "192.0.2.1": "192.0.2.1", "2001:db8::1": "2001:db8::1"} {
+		if id, err := ParseLocal(text); err != nil || id.Value != want {
+			t.Errorf("%q: %v, %v", text, id, err)
+		}
+	}
+	for _, text := range []string{"", ".", "7", "a b", "under_score", "*", "http://x", "a..b"} {
+		if id, err := ParseLocal(text); err == nil {
+			t.Errorf("%q is taken for %v", text, id)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{"www.example.org", "*.bücher.example", "2001:db8::1", "xn--a.example", "a.", "*."} {
 		f.Add(s)

@@ -1,6 +1,7 @@
 package issuance
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"vidimus/internal/acme"
 	"vidimus/internal/authenticator"
+	"vidimus/internal/identifier"
 )
 
 // atOnce bounds the requests that one order makes at the same time.
@@ -84,6 +86,11 @@ func (ca *CA) authorize(ctx context.Context, a Account, order *resource, r Reque
 	if len(pending) == 0 {
 		return nil
 	}
+	// In the order of the request, which a person who follows instructions expects.
+	place := func(p *proof) int {
+		return slices.IndexFunc(r.Identifiers, func(id identifier.Identifier) bool { return id.Value == p.name() })
+	}
+	slices.SortStableFunc(pending, func(p, q *proof) int { return cmp.Compare(place(p), place(q)) })
 	answers, err := answers(a, pending)
 	if err != nil {
 		return err
@@ -132,8 +139,12 @@ func choose(p *proof, r Request) (acme.Challenge, error) {
 	if len(types) == 0 {
 		return acme.Challenge{}, fmt.Errorf("the chosen authenticator answers %s only: change --preferred-challenges", strings.Join(r.Authenticator.Types(), ", "))
 	}
-	return acme.Challenge{}, fmt.Errorf("the CA wants %s for %s, which the chosen authenticator cannot answer (it answers %s)",
-		strings.Join(offered, " or "), p.name(), strings.Join(types, ", "))
+	remedy := "choose another one"
+	if slices.Contains(offered, string(acme.DNS01)) {
+		remedy = "prove control by DNS, with --dns PROVIDER, one of the --dns-… options, or --manual"
+	}
+	return acme.Challenge{}, fmt.Errorf("the CA wants %s for %s, which the chosen authenticator cannot answer (it answers %s): %s",
+		strings.Join(offered, " or "), p.name(), strings.Join(types, ", "), remedy)
 }
 
 // token is what one may be (RFC 8555 §8.3). It becomes a path, the name of a file, and
@@ -148,9 +159,9 @@ func answers(a Account, pending []*proof) ([]authenticator.Challenge, error) {
 	}
 	var out []authenticator.Challenge
 	for _, p := range pending {
-		id, err := p.Identifier.Canonical()
+		id, err := identifier.ParseLocal(p.Identifier.Value)
 		if err != nil {
-			return nil, fmt.Errorf("the CA wants a proof for %w", err)
+			return nil, fmt.Errorf("the CA wants a proof for something else: %w", err)
 		}
 		if !token.MatchString(p.chosen.Token) && (p.chosen.Type != acme.DNSPersist01 || p.chosen.Token != "") {
 			return nil, fmt.Errorf("the CA's token for %s is not base64url", p.name())

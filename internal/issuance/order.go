@@ -76,6 +76,8 @@ type Obtained struct {
 	Cert    *x509.Certificate
 	Chain   []*x509.Certificate // its issuer first
 	LeftOut []Failure           // with AllowSubset
+	// Unpreferred says that there was no chain that leads to PreferredChain.
+	Unpreferred bool
 }
 
 // Obtain takes an order through RFC 8555 §7.4: order, proofs, finalization,
@@ -340,6 +342,7 @@ func (ca *CA) download(ctx context.Context, a Account, at string, r Request) (*O
 		tops = append(tops, o.top())
 	}
 	ca.log.Warn("no chain leads to the preferred one; using the CA's first", "preferred", r.PreferredChain, "offered", tops)
+	first.Unpreferred = true
 	return first, nil
 }
 

@@ -119,7 +119,10 @@ func reach(server string, err error) error {
 	say := func(format string, args ...any) error {
 		return &Error{text: fmt.Sprintf(format, args...), err: err}
 	}
+	var op *net.OpError
 	switch {
+	case errors.As(err, &op) && op.Op == "proxyconnect":
+		return say("the proxy on the way to the ACME server %s cannot be reached (%v): check https_proxy in the environment", server, op.Err)
 	case errors.As(err, &unknown):
 		return say("the TLS certificate of %s is signed by an authority that is not trusted here: set REQUESTS_CA_BUNDLE to the file that holds its root certificate, or, in a test, use --no-verify-ssl", server)
 	case errors.As(err, &wrongName), errors.As(err, &invalid):

@@ -25,6 +25,9 @@ func newClient(o Options) (*http.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkProxies(o.Getenv); err != nil {
+		return nil, err
+	}
 	dialer := &net.Dialer{Timeout: 15 * time.Second}
 	return &http.Client{Transport: &http.Transport{
 		Proxy:                 proxy(o.Getenv),
@@ -43,6 +46,27 @@ func newClient(o Options) (*http.Client, error) {
 // PlainClient is an HTTP client for what CAs offer besides ACME, such as OCSP.
 func PlainClient(getenv func(string) string) *http.Client {
 	return &http.Client{Transport: &http.Transport{Proxy: proxy(getenv), ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 32}}
+}
+
+// checkProxies refuses a proxy that would be ignored. Its value may hold a password, so
+// it is not told.
+func checkProxies(getenv func(string) string) error {
+	for _, lower := range []string{"https_proxy", "http_proxy", "all_proxy"} {
+		for _, name := range []string{lower, strings.ToUpper(lower)} {
+			v := getenv(name)
+			if v == "" {
+				continue
+			}
+			u, err := url.Parse(v)
+			if err != nil || u.Host == "" {
+				u, err = url.Parse("http://" + v)
+			}
+			if err != nil || u.Hostname() == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
+				return fmt.Errorf("the environment variable %s is neither HOST:PORT nor http://HOST:PORT: correct it, or unset it", name)
+			}
+		}
+	}
+	return nil
 }
 
 // proxy chooses by https_proxy, http_proxy, all_proxy and no_proxy, in lower or upper

@@ -125,13 +125,22 @@ func (s Store) Load(name string) (*Lineage, error) {
 func (l *Lineage) checkLinks() (err error) {
 	for i, link := range l.links {
 		if l.read[i], err = os.Readlink(link); err != nil {
-			return fmt.Errorf("expected %s to be a symlink", link)
+			return fmt.Errorf("expected %s to be a symlink%s", link, l.moved(link))
 		}
 		if _, err := os.Stat(link); err != nil {
 			return fmt.Errorf("the target of symlink %s cannot be read: %w", link, errors.Unwrap(err))
 		}
 	}
 	return nil
+}
+
+// moved is a remedy for a configuration directory that was copied elsewhere.
+func (l *Lineage) moved(link string) string {
+	here, err := filepath.Abs(l.store.Dir)
+	if err != nil || strings.HasPrefix(link, here+string(filepath.Separator)) {
+		return ""
+	}
+	return fmt.Sprintf("; %s names files of another directory than %s: copy it back there, or correct the paths in it", l.store.ConfPath(l.Name), here)
 }
 
 // CheckName tells whether name can be a certificate name, which is the name of a

@@ -51,12 +51,26 @@ func (o *Obtainer) Ready(ctx context.Context, set *settings.Settings) error {
 type Issued struct {
 	lineage.Material
 	LeftOut []issuance.Failure // the names that the CA did not certify, with --allow-subset-of-names
+	// Unpreferred says that no chain of the CA leads to the preferred one.
+	Unpreferred bool
 }
 
 // Order gets a certificate for ids; old is the lineage that it renews, nil for
 // none. Nothing is stored.
 func (o *Obtainer) Order(ctx context.Context, set *settings.Settings, ids []identifier.Identifier, old *lineage.Lineage) (Issued, error) {
 	return o.order(ctx, set, ids, old, nil)
+}
+
+// Warnings tell, in Certbot's words where it has some, what a person should know of a
+// certificate beside that it is there.
+func (i Issued) Warnings(set *settings.Settings) (lines []string) {
+	for _, f := range i.LeftOut {
+		lines = append(lines, fmt.Sprintf("%s is left out of the certificate: %s (%s)", f.Name, f.Detail, f.Type))
+	}
+	if i.Unpreferred {
+		lines = append(lines, fmt.Sprintf("Certbot has been configured to prefer certificate chains with issuer '%s', but no chain from the CA matched this issuer. Using the default certificate chain instead.", set.PreferredChain))
+	}
+	return lines
 }
 
 // order is Order for one of many; see [issuance.Request] for waiting.
@@ -94,7 +108,7 @@ func (o *Obtainer) order(ctx context.Context, set *settings.Settings, ids []iden
 	if err != nil {
 		return Issued{}, err
 	}
-	m := Issued{lineage.Material{Cert: certificate.MarshalChain(got.Cert), Chain: certificate.MarshalChain(got.Chain...)}, got.LeftOut}
+	m := Issued{lineage.Material{Cert: certificate.MarshalChain(got.Cert), Chain: certificate.MarshalChain(got.Chain...)}, got.LeftOut, got.Unpreferred}
 	if !reused {
 		if m.Key, err = certificate.MarshalKey(key); err != nil {
 			return Issued{}, err

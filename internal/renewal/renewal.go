@@ -164,7 +164,7 @@ func (r *Renewer) prepare(ctx context.Context, jobs []*job) {
 		}
 		if err != nil {
 			j.due = false
-			j.fail(err)
+			r.fail(j, err)
 			continue
 		}
 		j.queue = c.set.Server
@@ -188,18 +188,20 @@ func (r *Renewer) delay(ctx context.Context) {
 	}
 }
 
-func (j *job) fail(err error) {
+// fail notes why a lineage is not renewed. What the CA found goes where errors go when
+// nothing else is printed.
+func (r *Renewer) fail(j *job, err error) {
 	j.Outcome, j.Err = Failed, err
 	var report strings.Builder
 	sentence := Sentence(err, &report)
-	j.said = append(j.said, said{report.String(), false})
+	j.said = append(j.said, said{report.String(), r.Settings.Quiet})
 	j.complain("Failed to renew certificate %s with error: %s\n", j.Name, sentence)
 }
 
 func (r *Renewer) commands(set *settings.Settings) hook.Commands {
 	cmds := hook.Commands{Pre: set.PreHook, Post: set.PostHook, Deploy: set.RenewHook}
 	if r.Settings.DirectoryHooks {
-		cmds.Dir, cmds.DirPrePost = HookDir(r.Store.Dir), true
+		cmds.Dir = HookDir(r.Store.Dir)
 	}
 	return cmds
 }

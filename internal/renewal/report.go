@@ -43,6 +43,8 @@ func Sentence(err error, out io.Writer) string {
 func Remedy(err error) error {
 	var remote *issuance.Error
 	switch {
+	case errors.As(err, &remote) && remote.Type == "accountDoesNotExist":
+		return fmt.Errorf("%w; the CA has lost or closed this account: 'unregister' forgets it here, 'register' makes another one, and 'renew --account ID' takes it", err)
 	case errors.As(err, &remote):
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("%w; nothing that was in use has changed: make room and run this again", err)

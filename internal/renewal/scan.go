@@ -71,7 +71,7 @@ func (r *Renewer) look(j *job, noted bool) *candidate {
 	j.Path, j.Domains = strings.Clone(c.Fullchain()), c.domains
 	if !r.Settings.DryRun {
 		if j.hookDue, err = r.heal(j, c, noted); err != nil {
-			j.fail(err)
+			r.fail(j, err)
 			return nil
 		}
 	}
@@ -171,7 +171,7 @@ func (c *candidate) readCertificate() (err error) {
 	}
 	c.domains, c.ids = lineage.Names(c.cert), nil
 	for _, n := range c.domains {
-		id, err := identifier.Parse(n)
+		id, err := identifier.ParseLocal(n)
 		if err != nil {
 			return err
 		}

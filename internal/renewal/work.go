@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -91,7 +90,7 @@ func (r *Renewer) one(ctx context.Context, j *job, waiting func() func()) {
 		j.Outcome, j.hookDue = Renewed, !r.Settings.DryRun || r.Settings.RunDeployHooks
 	}
 	if err != nil {
-		j.fail(err)
+		r.fail(j, err)
 	}
 }
 
@@ -118,9 +117,8 @@ func (r *Renewer) renew(ctx context.Context, j *job, waiting func() func()) (don
 	if err != nil {
 		return false, err
 	}
-	for _, f := range m.LeftOut {
-		j.complain("%s is left out of the certificate: %s (%s)\n", f.Name, f.Detail, f.Type)
-		j.Domains = slices.DeleteFunc(slices.Clone(j.Domains), func(name string) bool { return name == f.Name })
+	for _, line := range m.Warnings(c.set) {
+		j.complain("%s\n", line)
 	}
 	if c.set.DryRun {
 		return true, nil
