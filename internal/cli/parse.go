@@ -161,7 +161,12 @@ func expand(args []string, table []*option) (out []string, asked int, err error)
 			if out[i] == "-h" && asked < 0 {
 				asked = i
 			}
-			i += skipShort(out[i], table)
+			if skipShort(out[i], table) == 1 {
+				if err := checkValue(out[i:], table); err != nil {
+					return nil, -1, err
+				}
+				i++
+			}
 			continue
 		}
 		full, o, err := complete(name, table)
@@ -175,10 +180,32 @@ func expand(args []string, table []*option) (out []string, asked int, err error)
 		if hasValue {
 			out[i] += "=" + text
 		} else if o != nil && o.arg != "" {
-			i++ // its value, which may look like an option
+			if err := checkValue(out[i:], table); err != nil {
+				return nil, -1, err
+			}
+			i++
 		}
 	}
 	return out, asked, nil
+}
+
+// checkValue refuses an option where the first of args needs a value, which is then
+// missing. Other values may begin with a dash, as keys do.
+func checkValue(args []string, table []*option) error {
+	if len(args) < 2 {
+		return nil // pflag says so
+	}
+	next, known := args[1], false
+	if name, _, _ := strings.Cut(strings.TrimPrefix(next, "--"), "="); strings.HasPrefix(next, "--") {
+		full, o, err := complete(name, table)
+		known = name != "" && (err != nil || o != nil || full == "help" || full == "version")
+	} else if len(next) == 2 && next[0] == '-' {
+		known = next == "-h" || slices.ContainsFunc(table, func(o *option) bool { return o.short == next[1:] })
+	}
+	if known {
+		return misuse("%s needs a value, and %s is an option: if it is the value, write %s=%s", args[0], next, args[0], next)
+	}
+	return nil
 }
 
 // skipShort tells how many arguments behind a short option are its value.

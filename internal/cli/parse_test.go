@@ -37,8 +37,9 @@ func TestGrammar(t *testing.T) {
 }
 
 func TestValuesMayLookLikeVerbsAndOptions(t *testing.T) {
-	cmd, err := parse([]string{"certonly", "--cert-name", "renew", "--deploy-hook", "--help", "-d", "a.example.org"}, nothing)
-	if err != nil || cmd.verb == nil || cmd.verb.name != "certonly" || cmd.opts.CertName != "renew" || cmd.opts.DeployHook != "--help" {
+	cmd, err := parse([]string{"certonly", "--cert-name", "renew", "--deploy-hook=--help", "--eab-hmac-key", "-dX8", "--eab-kid", "--nonesuch", "-d", "a.example.org"}, nothing)
+	if err != nil || cmd.verb == nil || cmd.verb.name != "certonly" || cmd.opts.CertName != "renew" || cmd.opts.DeployHook != "--help" ||
+		cmd.opts.eabKey != "-dX8" || cmd.opts.eabKID != "--nonesuch" {
 		t.Errorf("%+v, %v", cmd, err)
 	}
 }
@@ -69,7 +70,7 @@ func TestShortFormsOfCertbotStayShort(t *testing.T) {
 }
 
 func TestMisuse(t *testing.T) {
-	for _, line := range []string{"nonsense", "certonly renew", "certonly -d", "certonly --standalone=yes", "--key-type=x renew", "certonly -Z"} {
+	for _, line := range []string{"nonsense", "certonly renew", "certonly -d", "certonly --standalone=yes", "--key-type=x renew", "certonly -Z", "certonly --cert-name --dry-run -d a.example.org", "certonly --server --dry", "renew --cert-name -n", "certonly -m --help"} {
 		_, err := parse(strings.Fields(line), nothing)
 		var usage usageError
 		if !errors.As(err, &usage) {
