@@ -104,11 +104,30 @@ func (ca *CA) authorize(ctx context.Context, a Account, order *resource, r Reque
 
 // refresh fetches an authorization.
 func (ca *CA) refresh(ctx context.Context, a Account, p *proof) error {
-	r, err := ca.post(ctx, a, p.at, nil)
+	r, err := ca.look(ctx, a, p.at)
 	if err != nil {
 		return err
 	}
 	return p.decode(r)
+}
+
+// lookPatience is how long a look at an authorization waits for an order that is being
+// placed.
+const lookPatience = 100 * time.Millisecond
+
+// look fetches an authorization, when no order is being placed if that is soon: see
+// [CA.ordering].
+func (ca *CA) look(ctx context.Context, a Account, url string) (*reply, error) {
+	patience := time.NewTimer(lookPatience)
+	defer patience.Stop()
+	select {
+	case ca.ordering <- struct{}{}:
+		<-ca.ordering
+	case <-patience.C:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return ca.post(ctx, a, url, nil)
 }
 
 func (p *proof) decode(r *reply) error {
@@ -191,7 +210,8 @@ func (ca *CA) validate(ctx context.Context, a Account, pending []*proof, r Reque
 	}
 	err = each(len(pending), func(i int) error {
 		p := pending[i]
-		err := ca.await(ctx, a, p.at, authorizationTimeout, func(r *reply) (bool, error) {
+		fetch := func(ctx context.Context) (*reply, error) { return ca.look(ctx, a, p.at) }
+		err := ca.await(ctx, fetch, authorizationTimeout, func(r *reply) (bool, error) {
 			err := p.decode(r)
 			return p.Status != acme.Pending, err
 		})

@@ -43,8 +43,8 @@ type CA struct {
 	log       *slog.Logger
 
 	// ordering has room for the order that is being placed. CAs lock an account's
-	// orders themselves, and Pebble (2.10) comes to a standstill when it looks for
-	// authorizations to reuse while another order is being entered.
+	// orders themselves, and Pebble (2.10) comes to a standstill when, while it looks
+	// for authorizations to reuse, one is read and another order is entered.
 	ordering chan struct{}
 
 	requests atomic.Int64

@@ -220,14 +220,14 @@ const (
 
 // await polls a resource until done: as good as at once, and from then on when the CA's
 // Retry-After says or, for one that says nothing, at growing intervals.
-func (ca *CA) await(ctx context.Context, a Account, url string, timeout time.Duration, done func(*reply) (bool, error)) error {
+func (ca *CA) await(ctx context.Context, fetch func(context.Context) (*reply, error), timeout time.Duration, done func(*reply) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if err := sleep(ctx, firstPoll); err != nil {
 		return err
 	}
 	for wait := nextPoll; ; wait = min(wait*8/5, lastPoll) {
-		r, err := ca.post(ctx, a, url, nil)
+		r, err := fetch(ctx)
 		if err == nil {
 			var ok bool
 			if ok, err = done(r); ok {
@@ -273,7 +273,8 @@ func (ca *CA) finalize(ctx context.Context, a Account, order *resource, csr []by
 		}
 		waiting := func(s acme.Status) bool { return s == acme.Processing || s == acme.Pending }
 		if s := order.Status; waiting(s) || s == "" {
-			err = ca.await(ctx, a, order.at, timeout, func(r *reply) (bool, error) {
+			fetch := func(ctx context.Context) (*reply, error) { return ca.post(ctx, a, order.at, nil) }
+			err = ca.await(ctx, fetch, timeout, func(r *reply) (bool, error) {
 				err := r.decode(&order.Order)
 				return !waiting(order.Status), err
 			})
