@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -119,6 +120,9 @@ func (r *Renewer) renew(ctx context.Context, j *job, waiting func() func()) (don
 	}
 	for _, line := range m.Warnings(c.set) {
 		j.complain("%s\n", line)
+	}
+	for _, f := range m.LeftOut { // hooks are told what the certificate is for
+		j.Domains = slices.DeleteFunc(slices.Clone(j.Domains), func(name string) bool { return name == f.Name })
 	}
 	if c.set.DryRun {
 		return true, nil
