@@ -251,7 +251,9 @@ func TestPollingBacksOffWhateverTheCASays(t *testing.T) {
 		s := scripted(map[string][]step{"/x": {answer(`{"status":"processing"}`, c.headers...)}})
 		bubble(t, s, func(t *testing.T, ca *CA) {
 			start := time.Now()
-			fetch := func(ctx context.Context) (*reply, error) { return ca.post(ctx, Account{Key: newKey(t)}, testURL+"/x", nil) }
+			fetch := func(ctx context.Context) (*reply, error) {
+				return ca.post(ctx, Account{Key: newKey(t)}, testURL+"/x", nil)
+			}
 			err := ca.await(t.Context(), fetch, 90*time.Second, func(*reply) (bool, error) { return false, nil })
 			if err == nil || !strings.Contains(err.Error(), "within 1m30s") || time.Since(start) != 90*time.Second {
 				t.Errorf("%s: after %v: %v", name, time.Since(start), err)

@@ -116,6 +116,9 @@ func (r *Renewer) decide(ctx context.Context, j *job, c *candidate) {
 		j.Outcome = Skipped
 		j.said = notDue
 	}
+	if own := c.Server(); j.due && c.set.DryRun && c.set.Server == settings.StagingServer && own != settings.DefaultServer && own != c.set.Server {
+		j.complain("%s is from %s, but a dry run asks Let's Encrypt's test server; to try its own CA, add --server %[2]s\n", j.Name, own)
+	}
 }
 
 func (r *Renewer) plan(c *candidate) *plan {
@@ -158,9 +161,6 @@ func (r *Renewer) load(name string) (*candidate, error) {
 	c := &candidate{Lineage: l, set: r.Settings.Clone()}
 	if err := c.set.Restore(l.Params()); err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Base(r.Store.ConfPath(name)), err)
-	}
-	if c.set.DryRun && c.set.Server == settings.DefaultServer {
-		c.set.Server, c.set.Account = settings.StagingServer, ""
 	}
 	return c, c.readCertificate()
 }
