@@ -97,7 +97,7 @@ const mostNames = 32_000
 func (r *Runner) names(variable string, names []string) string {
 	list := strings.Join(names, " ")
 	if len(list) > mostNames {
-		list = list[:strings.LastIndexByte(list[:mostNames+1], ' ')]
+		list = list[:max(strings.LastIndexByte(list[:mostNames+1], ' '), 0)]
 		fmt.Fprintf(r.Err, "Limiting the %s environment variable of hooks to %d characters\n", variable, mostNames)
 	}
 	return variable + "=" + list

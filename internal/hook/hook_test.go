@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -112,4 +114,31 @@ func TestHooksRunAfterVeryManyRenewals(t *testing.T) {
 	if !strings.Contains(errs.String(), "Limiting the RENEWED_DOMAINS") {
 		t.Error("nobody is told that names are missing")
 	}
+}
+
+// FuzzNames is about the environment of hooks: what is too much for a program is cut
+// between names.
+func FuzzNames(f *testing.F) {
+	f.Add("a.example.org", 3)
+	f.Add("a.example.org", 5000)
+	f.Add(strings.Repeat("a", 40000), 1)
+	f.Fuzz(func(t *testing.T, name string, n int) {
+		if name = strings.ReplaceAll(name, " ", ""); name == "" {
+			name = "x"
+		}
+		all := slices.Repeat([]string{name}, max(min(n, 10000), 0))
+		r := &Runner{Err: io.Discard}
+		list, ok := strings.CutPrefix(r.names("FAILED_DOMAINS", all), "FAILED_DOMAINS=")
+		if !ok || len(list) > mostNames {
+			t.Fatalf("%d bytes", len(list))
+		}
+		for _, got := range strings.Split(list, " ") {
+			if got != name && list != "" {
+				t.Errorf("%q of %q", got, name)
+			}
+		}
+		if whole := strings.Join(all, " "); len(whole) <= mostNames && list != whole {
+			t.Errorf("cut though it fits: %d of %d", len(list), len(whole))
+		}
+	})
 }

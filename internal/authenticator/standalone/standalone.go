@@ -33,7 +33,8 @@ type Server struct {
 }
 
 // Ports holds the ports that orders listen on. Orders that want the same one share
-// it: the first opens it, the last closes it.
+// it: the first opens it, the last closes it. One that is open on all addresses does
+// for each of them; who wants all waits until none is open on one.
 type Ports struct {
 	mu   sync.Mutex
 	open map[string]*port // by address; guarded by mu
@@ -41,9 +42,13 @@ type Ports struct {
 
 // port is an open one with what it serves.
 type port struct {
-	server  *http.Server
-	orders  int       // that use it; guarded by Ports.mu
-	answers *sync.Map // by path
+	addr      string
+	number    int
+	server    *http.Server
+	listeners []net.Listener
+	orders    int           // that use it; guarded by Ports.mu
+	closed    chan struct{} // when it is
+	answers   *sync.Map     // by path
 }
 
 var _ authenticator.Authenticator = (*Server)(nil)
@@ -82,18 +87,47 @@ func (s *Server) Present(ctx context.Context, challenges []authenticator.Challen
 
 func (s *Server) addr() string { return net.JoinHostPort(s.Address, strconv.Itoa(s.Port)) }
 
+// join opens the port that s wants, or shares it.
 func (ps *Ports) join(ctx context.Context, s *Server) (*port, error) {
+	for {
+		p, busy, err := ps.tryJoin(ctx, s)
+		if busy == nil {
+			return p, err
+		}
+		select {
+		case <-busy.closed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// tryJoin is join, but for a port that is open on one address where all are wanted.
+func (ps *Ports) tryJoin(ctx context.Context, s *Server) (p, busy *port, err error) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	if p := ps.open[s.addr()]; p != nil {
-		p.orders++
-		return p, nil
+	for _, addr := range []string{s.addr(), (&Server{Port: s.Port}).addr()} {
+		if p := ps.open[addr]; p != nil {
+			p.orders++
+			return p, nil, nil
+		}
 	}
+	for _, other := range ps.open {
+		if s.Address == "" && other.number == s.Port {
+			return nil, other, nil
+		}
+	}
+	p, err = ps.listen(ctx, s)
+	return p, nil, err
+}
+
+// listen opens a port. It is called with mu held.
+func (ps *Ports) listen(ctx context.Context, s *Server) (*port, error) {
 	listeners, err := s.listen(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p := &port{orders: 1, answers: new(sync.Map)}
+	p := &port{addr: s.addr(), number: s.Port, listeners: listeners, orders: 1, closed: make(chan struct{}), answers: new(sync.Map)}
 	p.server = &http.Server{
 		Handler:           p,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -174,6 +208,13 @@ func (s *Server) Cleanup(context.Context) error {
 	if p.orders--; p.orders > 0 {
 		return nil
 	}
-	delete(s.Ports.open, s.addr())
-	return p.server.Close()
+	delete(s.Ports.open, p.addr)
+	defer close(p.closed)
+	err := p.server.Close()
+	for _, l := range p.listeners { // also those that the server has not begun with
+		if e := l.Close(); e != nil && !errors.Is(e, net.ErrClosed) {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
 }

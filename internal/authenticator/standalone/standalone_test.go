@@ -2,6 +2,7 @@ package standalone
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -94,5 +95,63 @@ func TestOrdersShareAPort(t *testing.T) {
 		t.Errorf("the port stays open: %v", err)
 	} else {
 		l.Close()
+	}
+}
+
+// TestOrdersOfOtherAddressesWait is about lineages with another --http-01-address, which
+// are renewed at the same time.
+func TestOrdersOfOtherAddressesWait(t *testing.T) {
+	ports, number := new(Ports), freePort(t)
+	one, all, other := &Server{Port: number, Address: "127.0.0.1", Ports: ports}, &Server{Port: number, Ports: ports}, &Server{Port: number, Address: "127.0.0.1", Ports: ports}
+	present := func(s *Server, token string) {
+		t.Helper()
+		if err := s.Present(t.Context(), []authenticator.Challenge{{Token: token, KeyAuthorization: token + ".thumb"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	present(one, "one")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := all.Present(ctx, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("who waits is not interrupted: %v", err)
+	}
+	waited := make(chan error)
+	go func() { waited <- all.Present(t.Context(), nil) }()
+	if err := one.Cleanup(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-waited; err != nil {
+		t.Fatal(err)
+	}
+	present(other, "other")
+	resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/.well-known/acme-challenge/other", number))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("status %d", resp.StatusCode)
+	}
+	for _, s := range []*Server{all, other} {
+		if err := s.Cleanup(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(ports.open) != 0 {
+		t.Errorf("open: %v", ports.open)
+	}
+}
+
+// TestPortIsFreeAtOnce opens and closes one as fast as it goes.
+func TestPortIsFreeAtOnce(t *testing.T) {
+	number := freePort(t)
+	for range 200 {
+		s := &Server{Port: number, Address: "127.0.0.1"}
+		if err := s.Present(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Cleanup(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
