@@ -1,9 +1,11 @@
 package webroot
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -67,5 +69,33 @@ func TestFailureLeavesNothingBehind(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(a); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestOrdersShareDirectories is about orders at the same time: none takes away what
+// another needs, and the last leaves nothing.
+func TestOrdersShareDirectories(t *testing.T) {
+	root, made := t.TempDir(), new(Made)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for n := range 20 {
+				w := &Webroot{Root: func(string) string { return root }, Made: made}
+				c := challenge("a.example.org", fmt.Sprintf("t-%d-%d", i, n))
+				if err := w.Present(t.Context(), []authenticator.Challenge{c}); err != nil {
+					t.Error(err)
+				}
+				if _, err := os.Stat(filepath.Join(root, ".well-known/acme-challenge", c.Token)); err != nil {
+					t.Error(err)
+				}
+				if err := w.Cleanup(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if left, _ := os.ReadDir(root); len(left) != 0 || len(made.uses) != 0 {
+		t.Errorf("left behind: %v %v", left, made.uses)
 	}
 }
