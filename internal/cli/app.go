@@ -286,7 +286,7 @@ func (s *session) startLog(w io.Writer, cmd *command) {
 func (s *session) recover(ctx context.Context) error {
 	if slices.Contains([]string{"certonly", "renew", "reconfigure"}, s.verb.name) {
 		if err := s.obtainer.Provers.Recover(ctx); err != nil { // tried again the next time
-			fmt.Fprintf(s.Stderr, "DNS records of an earlier run could not be removed: %v\n", err)
+			fmt.Fprintf(s.Stderr, "what an earlier run left at DNS or in a webroot could not be removed: %v\n", err)
 		}
 	}
 	return s.obtainer.Store.Recover()

@@ -2,11 +2,13 @@ package renewal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"vidimus/internal/authenticator"
 	"vidimus/internal/authenticator/dns"
@@ -33,11 +35,18 @@ type Provers struct {
 
 	ports   standalone.Ports
 	made    webroot.Made
+	once    sync.Once // sets made.Note
 	session dns.Session
 }
 
-// Recover removes the DNS records that a run left behind when it was killed.
-func (p *Provers) Recover(ctx context.Context) error { return dns.Recover(ctx, p.records(), p.Log) }
+// Recover removes the DNS records and challenge files that a run left behind when it was
+// killed.
+func (p *Provers) Recover(ctx context.Context) error {
+	return errors.Join(dns.Recover(ctx, p.records(), p.Log), webroot.Recover(p.files()))
+}
+
+// files is where files of --webroot that are still to be removed are noted.
+func (p *Provers) files() string { return filepath.Join(p.WorkDir, "vidimus-webroot") }
 
 // Close ends the programs that authenticators have started.
 func (p *Provers) Close() { p.session.Close() }
@@ -62,6 +71,7 @@ func (p *Provers) plain(set *settings.Settings) (authenticator.Authenticator, er
 	case "standalone":
 		return &standalone.Server{Port: set.HTTP01Port, Address: set.HTTP01Address, Ports: &p.ports}, nil
 	case "webroot":
+		p.once.Do(func() { p.made.Note = p.files() })
 		return &webroot.Webroot{Root: set.WebrootOf, Made: &p.made}, nil
 	case "manual":
 		m := &manual.Manual{AuthHook: set.PluginOption("manual_auth_hook"), CleanupHook: set.PluginOption("manual_cleanup_hook"),

@@ -27,13 +27,20 @@ type Webroot struct {
 	Made *Made
 
 	files, dirs []string // what was placed, and the directories it needs, in order
+	noted       int      // of what this order has noted, all of which it removes
 }
 
 // Made knows the directories that orders made and still need. The last order that
 // needs one removes it.
 type Made struct {
-	mu   sync.Mutex
-	uses map[string]int // orders that need a directory that was made; guarded by mu
+	// Note is the file that says, while there is something, what a kill would leave
+	// behind; see [Recover]. "" keeps none.
+	Note string
+
+	mu     sync.Mutex
+	uses   map[string]int // orders that need a directory that was made; guarded by mu
+	out    *os.File       // Note, while something is placed; guarded by mu
+	placed int            // files and directories that are noted; guarded by mu
 }
 
 var _ authenticator.Authenticator = (*Webroot)(nil)
@@ -86,6 +93,13 @@ func (w *Webroot) present(c authenticator.Challenge) error {
 	}
 	path := filepath.Join(dir, c.Token) // in a directory that stays as long as w needs it
 	os.Remove(path)                     // left by a run that was killed
+	w.Made.mu.Lock()
+	err = w.Made.note(path)
+	w.Made.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	w.noted++
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
@@ -119,6 +133,13 @@ func (w *Webroot) mkdirs(root string) (string, error) {
 
 // mkdir makes a directory unless there is one.
 func (w *Webroot) mkdir(dir string, like fs.FileInfo) (made bool, err error) {
+	if _, err := os.Stat(dir); err == nil {
+		return false, nil
+	}
+	if err := w.Made.note(dir); err != nil {
+		return false, err
+	}
+	w.noted++
 	err = os.Mkdir(dir, 0o755)
 	if errors.Is(err, fs.ErrExist) {
 		return false, nil
@@ -162,6 +183,9 @@ func (w *Webroot) Cleanup(context.Context) error {
 			os.Remove(dir) // stays when another program put something there
 		}
 	}
-	w.files, w.dirs = nil, nil
+	if w.Made != nil {
+		w.Made.forget(w.noted)
+	}
+	w.files, w.dirs, w.noted = nil, nil, 0
 	return errors.Join(errs...)
 }

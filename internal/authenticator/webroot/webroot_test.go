@@ -1,9 +1,11 @@
 package webroot
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -98,4 +100,43 @@ func TestOrdersShareDirectories(t *testing.T) {
 	if left, _ := os.ReadDir(root); len(left) != 0 || len(made.uses) != 0 {
 		t.Errorf("left behind: %v %v", left, made.uses)
 	}
+}
+func TestNextRunRemovesWhatAKillLeft(t *testing.T) {
+	root, note := t.TempDir(), filepath.Join(t.TempDir(), "note")
+	os.WriteFile(filepath.Join(root, "index.html"), nil, 0o644)
+	challenge := []authenticator.Challenge{{Token: "tok", KeyAuthorization: "tok.thumb"}}
+	killed := &Webroot{Root: func(string) string { return root }, Made: &Made{Note: note}}
+	if err := killed.Present(t.Context(), challenge); err != nil {
+		t.Fatal(err)
+	}
+	if err := Recover(note); err != nil {
+		t.Fatal(err)
+	}
+	entries, _ := os.ReadDir(root)
+	if len(entries) != 1 || entries[0].Name() != "index.html" {
+		t.Errorf("left are %v", entries)
+	}
+	whole := &Webroot{Root: func(string) string { return root }, Made: &Made{Note: note}}
+	if err := errors.Join(whole.Present(t.Context(), challenge), whole.Cleanup(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(note); err == nil {
+		t.Error("a note stays when nothing is left")
+	}
+}
+
+func FuzzRecoverRemovesOnlyChallenges(f *testing.F) {
+	f.Add("/index.html", "\"x\"")
+	f.Add("/.well-known/acme-challenge/../../index.html", "")
+	f.Fuzz(func(t *testing.T, path, line string) {
+		root := t.TempDir()
+		page := filepath.Join(root, "index.html")
+		os.WriteFile(page, nil, 0o644)
+		note := filepath.Join(t.TempDir(), "note")
+		os.WriteFile(note, []byte(strconv.Quote(root+path)+"\n"+line+"\n"), 0o600)
+		_ = Recover(note)
+		if _, err := os.Stat(page); err != nil {
+			t.Errorf("%q %q: %v", path, line, err)
+		}
+	})
 }
