@@ -23,11 +23,12 @@ import (
 const (
 	maxBody        = 1 << 20          // bytes of an answer
 	answerIn       = 60 * time.Second // for one attempt, from the request to the last byte
-	maxAttempts    = 5                // of one request, when the CA or the network breaks down
+	maxAttempts    = 8                // of one request, when the CA or the network breaks down
+	maxTrying      = 90 * time.Second // after which there is no further attempt
 	maxNonces      = 10               // rejected for one request
 	maxPatience    = 2 * time.Minute  // with a CA that says when to come back; longer fails the order
 	firstPause     = 100 * time.Millisecond
-	lastPause      = 10 * time.Second
+	lastPause      = 4 * time.Second
 	maxUnanswered  = 8 // requests given up in a row, after which the CA counts as down
 	mostPoolNonces = 64
 )
@@ -153,7 +154,7 @@ func (ca *CA) persist(ctx context.Context, url string, try func(context.Context)
 	if err := ca.health.check(ca.url); err != nil {
 		return nil, err
 	}
-	pause, repeated := firstPause, false
+	pause, repeated, begun := firstPause, false, time.Now()
 	for attempt := 1; ; attempt++ {
 		if err := ca.rest.wait(ctx); err != nil {
 			return nil, err
@@ -175,7 +176,7 @@ func (ca *CA) persist(ctx context.Context, url string, try func(context.Context)
 			ca.health.good()
 		}
 		until, again := ca.again(p, err, r, attempt)
-		if !again || ctx.Err() != nil {
+		if !again || ctx.Err() != nil || broken && time.Since(begun) > maxTrying {
 			if broken && ctx.Err() == nil {
 				ca.health.bad()
 			}
