@@ -138,7 +138,8 @@ func (ca *CA) Register(ctx context.Context, key crypto.Signer, r Registration) (
 
 func (ca *CA) newAccount(ctx context.Context, key crypto.Signer, in acme.NewAccount) (Account, error) {
 	r, err := ca.post(ctx, Account{Key: key}, ca.dir.NewAccount, in)
-	if err != nil && r != nil && r.repeated && !in.OnlyReturnExisting {
+	var p *acme.Problem
+	if errors.As(err, &p) && p.Status < 500 && r.repeated && !in.OnlyReturnExisting {
 		// An attempt whose answer was lost may have made it, and used the EAB credentials up.
 		if a, err := ca.Find(ctx, key); err == nil {
 			return a, nil
