@@ -17,6 +17,9 @@ import (
 // UDP and, where an answer was cut short, over TCP.
 type Recursive struct {
 	Servers []string // HOST:PORT each
+	// Partial servers know some zones only, and refuse to answer about others (as a
+	// name server in a test does): a name that they refuse has no CAA records.
+	Partial bool
 }
 
 // perServer bounds the wait for one resolver.
@@ -89,6 +92,27 @@ func (r *Recursive) LookupTXT(ctx context.Context, name string) ([]string, error
 	return values, nil
 }
 
+// LookupCAA asks for CAA.
+func (r *Recursive) LookupCAA(ctx context.Context, name string) ([]*dns.CAA, error) {
+	rrs, err := r.query(ctx, name, dns.TypeCAA)
+	if r.Partial && errors.Is(err, errRefused) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var records []*dns.CAA
+	for _, rr := range rrs {
+		if caa, ok := rr.(*dns.CAA); ok {
+			records = append(records, caa)
+		}
+	}
+	return records, nil
+}
+
+// errRefused says that a server will not answer questions about a name.
+var errRefused = errors.New("answered REFUSED")
+
 // query returns the answer section, which is empty for a name that doesn't exist or
 // has nothing of that type.
 func (r *Recursive) query(ctx context.Context, name string, t uint16) ([]dns.RR, error) {
@@ -102,6 +126,8 @@ func (r *Recursive) query(ctx context.Context, name string, t uint16) ([]dns.RR,
 			last = fmt.Errorf("resolver %s: %w", server, reason(err))
 		case answer.Rcode == dns.RcodeSuccess, answer.Rcode == dns.RcodeNameError:
 			return answer.Answer, nil
+		case answer.Rcode == dns.RcodeRefused:
+			last = fmt.Errorf("resolver %s %w", server, errRefused)
 		default:
 			last = fmt.Errorf("resolver %s answered %s", server, dns.RcodeToString[answer.Rcode])
 		}
@@ -133,3 +159,6 @@ func (Loopback) LookupAddrs(context.Context, string) ([]netip.Addr, error) {
 
 // LookupTXT gives nothing.
 func (Loopback) LookupTXT(context.Context, string) ([]string, error) { return nil, nil }
+
+// LookupCAA gives nothing.
+func (Loopback) LookupCAA(context.Context, string) ([]*dns.CAA, error) { return nil, nil }

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"sync"
 	"time"
 
+	"vidimus/internal/acme"
+	"vidimus/internal/identifier"
 	"vidimus/internal/store"
 )
 
@@ -25,6 +28,7 @@ type Runner struct {
 	Store     *store.Store
 	Log       *slog.Logger
 	Now       func() time.Time // nil means time.Now
+	CAA       map[string]CAA   // by ACME directory; one that is missing does not ask for CAA records
 
 	once sync.Once
 	slot chan struct{}
@@ -120,6 +124,9 @@ func (r *Runner) run(ctx context.Context, c store.Challenge) error {
 		return err
 	}
 	problem := r.Validator.Validate(ctx, c.Type, a.Identifier, c.Token, c.Token+"."+account.Thumbprint)
+	if problem == nil {
+		problem = r.CheckCAA(ctx, account, certified(a), string(c.Type))
+	}
 	if problem != nil {
 		problem.Status = 0 // inside an object there is no HTTP status
 	}
@@ -131,4 +138,28 @@ func (r *Runner) run(ctx context.Context, c store.Challenge) error {
 		return nil // somebody else has recorded a result
 	}
 	return err
+}
+
+// ChecksCAA tells whether an ACME directory asks for CAA records.
+func (r *Runner) ChecksCAA(directory string) bool {
+	_, ok := r.CAA[directory]
+	return ok
+}
+
+// CheckCAA tells what CAA records have against a certificate for an account, or nil.
+// method is a challenge type, or [MethodHostDatabase].
+func (r *Runner) CheckCAA(ctx context.Context, account store.Account, id identifier.Identifier, method string) *acme.Problem {
+	policy, ok := r.CAA[account.Directory]
+	if !ok {
+		return nil
+	}
+	return r.Validator.caa(ctx, policy, caaRequest{id: id, account: policy.Accounts + strconv.FormatInt(account.ID, 10), method: method})
+}
+
+// certified is what an authorization is for, with the "*." of a wildcard.
+func certified(a store.Authz) identifier.Identifier {
+	if a.Wildcard {
+		return identifier.Identifier{Type: a.Identifier.Type, Value: "*." + a.Identifier.Value}
+	}
+	return a.Identifier
 }

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/miekg/dns"
+
 	"vidimus/internal/acme"
 	"vidimus/internal/identifier"
 	"vidimus/internal/store"
@@ -21,6 +23,8 @@ type held struct {
 }
 
 func (h held) LookupAddrs(context.Context, string) ([]netip.Addr, error) { return nil, nil }
+
+func (h held) LookupCAA(context.Context, string) ([]*dns.CAA, error) { return nil, nil }
 
 func (h held) LookupTXT(ctx context.Context, _ string) ([]string, error) {
 	select {

@@ -1,5 +1,6 @@
 // Package validation checks from outside that an applicant controls an identifier:
-// http-01 and dns-01 (RFC 8555 §8.3, §8.4) and tls-alpn-01 (RFC 8737).
+// http-01 and dns-01 (RFC 8555 §8.3, §8.4) and tls-alpn-01 (RFC 8737); and that no
+// CAA record forbids the certificate (RFC 8659, RFC 8657).
 //
 // It talks to whoever the applicant names, so nothing that comes back is trusted:
 // sizes and times are bounded, and connections go to public addresses only, unless
@@ -20,6 +21,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/miekg/dns"
+
 	"vidimus/internal/acme"
 	"vidimus/internal/identifier"
 )
@@ -37,6 +40,8 @@ type Resolver interface {
 	LookupAddrs(ctx context.Context, name string) ([]netip.Addr, error)
 	// LookupTXT lists the values of a name's TXT records, each in one piece.
 	LookupTXT(ctx context.Context, name string) ([]string, error)
+	// LookupCAA lists the CAA records of a name.
+	LookupCAA(ctx context.Context, name string) ([]*dns.CAA, error)
 }
 
 // Validator validates challenges. Its fields are not changed after first use.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/miekg/dns"
+
 	"vidimus/internal/acme"
 	"vidimus/internal/identifier"
 )
@@ -35,6 +37,8 @@ func (f fixed) LookupAddrs(context.Context, string) ([]netip.Addr, error) {
 }
 
 func (fixed) LookupTXT(context.Context, string) ([]string, error) { return nil, nil }
+
+func (fixed) LookupCAA(context.Context, string) ([]*dns.CAA, error) { return nil, nil }
 
 func port(t *testing.T, a net.Addr) int {
 	t.Helper()
