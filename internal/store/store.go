@@ -22,7 +22,7 @@ import (
 
 	"github.com/pressly/goose/v3"
 	"golang.org/x/sys/unix"
-	_ "modernc.org/sqlite" // the "sqlite" driver
+	"modernc.org/sqlite"
 
 	"vidimus/internal/acme"
 )
@@ -73,19 +73,27 @@ func open(ctx context.Context, path string) (_ *Store, err error) {
 			"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)"}}
 		return (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: q.Encode()}).String()
 	}
-	if s.write, err = sql.Open("sqlite", dsn("immediate")); err != nil {
+	if s.write, err = openPool(dsn("immediate")); err != nil {
 		return nil, err
 	}
 	s.write.SetMaxOpenConns(1)
 	if err := s.migrate(ctx, path); err != nil {
 		return nil, err
 	}
-	if s.read, err = sql.Open("sqlite", dsn("deferred")); err != nil {
+	if s.read, err = openPool(dsn("deferred")); err != nil {
 		return nil, err
 	}
 	s.read.SetMaxOpenConns(2 * runtime.NumCPU())
 	s.read.SetMaxIdleConns(2 * runtime.NumCPU())
 	return s, nil
+}
+
+func openPool(dsn string) (*sql.DB, error) {
+	c, err := sqlite.NewConnector(dsn)
+	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(prepared{c}), nil
 }
 
 // migrate runs what migrations are missing. A lock on the database's directory
