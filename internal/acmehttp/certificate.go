@@ -30,8 +30,12 @@ func (s *Server) finalize(r *request) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if err := s.stillAuthorised(r, o); err != nil {
+	authzs, err := s.stillAuthorised(r, o)
+	if err != nil {
 		return reply{}, err
+	}
+	if err := s.checkCAA(r, o, authzs); err != nil {
+		return reply{location: r.orderURL(o.ID)}, err
 	}
 	predecessor, err := s.predecessor(r, o.Replaces, o.Identifiers)
 	if err != nil {
@@ -81,26 +85,28 @@ func (s *Server) readRequest(r *request, o store.Order) (*x509.CertificateReques
 }
 
 // stillAuthorised asks the directory again, for hosts may have gone since the order,
-// and, where the names are not granted by it, the authorizations.
-func (s *Server) stillAuthorised(r *request, o store.Order) error {
+// and, where the names are not granted by it, the authorizations, which it returns.
+func (s *Server) stillAuthorised(r *request, o store.Order) ([]store.Authz, error) {
 	granted, err := s.decide(r, o.Identifiers)
 	if err != nil || granted {
-		return err
+		return nil, err
 	}
-	for _, id := range o.Authzs {
+	authzs := make([]store.Authz, len(o.Authzs))
+	for i, id := range o.Authzs {
 		a, err := s.loadAuthz(r, id)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if a.Status != acme.Valid {
 			problem := acme.Problemf(acme.Unauthorized, "the authorization for %s is %s; place a new order", a.Identifier, a.Status)
 			if err := s.Store.InvalidateOrder(r.http.Context(), o.ID, acme.Ready, problem); err != nil {
-				return err
+				return nil, err
 			}
-			return problem
+			return nil, problem
 		}
+		authzs[i] = a
 	}
-	return nil
+	return authzs, nil
 }
 
 // certificate sends a certificate and the chain above it (§7.4.2).

@@ -57,7 +57,7 @@ func (l *logBuffer) String() string {
 	return l.buf.String()
 }
 
-func newServer(t *testing.T) *server {
+func newServer(t *testing.T, changes ...func(*acmehttp.Config)) *server {
 	t.Helper()
 	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "v.db"))
 	if err != nil {
@@ -85,8 +85,12 @@ func newServer(t *testing.T) *server {
 		t.Fatal(err)
 	}
 	s.url = "http://" + l.Addr().String()
-	h := &http.Server{Handler: acmehttp.New(acmehttp.Config{BaseURL: s.url, Store: db, Directory: s.dir, Runner: runner, Log: log,
-		Endpoints: []acmehttp.Endpoint{{Name: "main", Issuer: iss}, {Name: "main-open", Issuer: iss, Open: true}}})}
+	config := acmehttp.Config{BaseURL: s.url, Store: db, Directory: s.dir, Runner: runner, Log: log,
+		Endpoints: []acmehttp.Endpoint{{Name: "main", Issuer: iss}, {Name: "main-open", Issuer: iss, Open: true}}}
+	for _, change := range changes {
+		change(&config)
+	}
+	h := &http.Server{Handler: acmehttp.New(config)}
 	go h.Serve(l)
 	t.Cleanup(func() {
 		h.Close()
