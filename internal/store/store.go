@@ -39,8 +39,9 @@ var migrations embed.FS
 
 // Store is the database. It is safe for concurrent use.
 type Store struct {
-	write *sql.DB // one connection: SQLite has one writer, and a queue here is cheaper than its busy loop
-	read  *sql.DB
+	write  *sql.DB // one connection, for writes
+	writes writer
+	read   *sql.DB
 }
 
 // Open opens the SQLite database at path, makes it (0600) when it isn't there, and
@@ -77,6 +78,7 @@ func open(ctx context.Context, path string) (_ *Store, err error) {
 		return nil, err
 	}
 	s.write.SetMaxOpenConns(1)
+	s.writes.db = s.write
 	if err := s.migrate(ctx, path); err != nil {
 		return nil, err
 	}
@@ -141,19 +143,11 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// update runs fn in a write transaction. A request that is gone must not leave a
-// change half decided, so the caller's cancellation does not reach it.
+// update runs fn in a write transaction, perhaps twice (see [writer.do]). A request
+// that is gone must not leave a change half decided, so the caller's cancellation does
+// not reach it.
 func (s *Store) update(ctx context.Context, fn func(ctx context.Context, tx *sql.Tx) error) error {
-	ctx = context.WithoutCancel(ctx)
-	tx, err := s.write.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	if err := fn(ctx, tx); err != nil {
-		return err
-	}
-	return tx.Commit()
+	return s.writes.do(context.WithoutCancel(ctx), fn)
 }
 
 // changeOne runs a statement that must change exactly one row.
