@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -15,6 +16,7 @@ import (
 type Named struct {
 	Address           string // HOST:PORT, UDP and TCP
 	KeyName, KeyValue string // hmac-sha256, base64
+	zone              string
 }
 
 // StartNamed starts a BIND for the zone.
@@ -22,7 +24,7 @@ func StartNamed(t testing.TB, zone string) *Named {
 	t.Helper()
 	bin := Need(t, "named")
 	port := FreePort(t)
-	n := &Named{Address: fmt.Sprintf("127.0.0.1:%d", port), KeyName: "update", KeyValue: "bm90IGEgc2VjcmV0LCBqdXN0IGEgdGVzdCBvZiB1cGRhdGVz"}
+	n := &Named{zone: zone, Address: fmt.Sprintf("127.0.0.1:%d", port), KeyName: "update", KeyValue: "bm90IGEgc2VjcmV0LCBqdXN0IGEgdGVzdCBvZiB1cGRhdGVz"}
 	dir := t.TempDir()
 	write := func(name, text string) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
@@ -57,4 +59,23 @@ ns A 127.0.0.1
 		return err == nil && len(answer.Answer) == 1
 	})
 	return n
+}
+
+// Add adds records to the zone, each as in a zone file, with its whole name.
+func (n *Named) Add(t testing.TB, records ...string) {
+	t.Helper()
+	m := new(dns.Msg).SetUpdate(n.zone + ".")
+	for _, r := range records {
+		rr, err := dns.NewRR(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Insert([]dns.RR{rr})
+	}
+	key := n.KeyName + "."
+	m.SetTsig(key, dns.HmacSHA256, 300, time.Now().Unix())
+	answer, _, err := (&dns.Client{Net: "tcp", TsigSecret: map[string]string{key: n.KeyValue}}).Exchange(m, n.Address)
+	if err != nil || answer.Rcode != dns.RcodeSuccess {
+		t.Fatalf("adding records: %v\n%v", err, answer)
+	}
 }

@@ -52,7 +52,8 @@ type Issuer struct {
 	Open           bool     `yaml:"open"`        // a second directory, without EAB, with challenges
 	TermsOfService string   `yaml:"terms_of_service"`
 	Website        string   `yaml:"website"`
-	CAAIdentities  []string `yaml:"caa_identities"`
+	CAAIdentities  []string `yaml:"caa_identities"` // domain names of the CA in CAA records; default the host of the URL
+	CAACheck       string   `yaml:"caa_check"`      // "open", the default: of names proved by challenge; "always": of those granted to ACME-IDs too; "never"
 }
 
 // Validation says how challenges are validated.
@@ -62,6 +63,7 @@ type Validation struct {
 	HTTP01Port    int      `yaml:"http_01_port"`     // default 80
 	TLSALPN01Port int      `yaml:"tls_alpn_01_port"` // default 443
 	Loopback      bool     `yaml:"-"`                // every name is at this machine; for "dev"
+	Partial       bool     `yaml:"-"`                // the resolvers may know some zones only; for "dev"
 }
 
 // Duration is a time.Duration that may also be written in days, such as "90d".
@@ -254,7 +256,9 @@ func (c *Config) complete(r *reader) {
 	}
 	seen := make(map[string]bool)
 	for i := range c.Issuers {
-		c.Issuers[i].complete(r, fmt.Sprintf("issuers.%d", i), seen)
+		path := fmt.Sprintf("issuers.%d", i)
+		c.Issuers[i].complete(r, path, seen)
+		c.Issuers[i].completeCAA(r, path, c.URL)
 	}
 	c.Validation.complete(r)
 }

@@ -122,7 +122,7 @@ func devConfig(dir string, o DevOptions) (c *config.Config, l Listeners, err err
 			return nil, l, err
 		}
 		init := InitOptions{Dir: dir, Organisation: "Vidimus Dev", URL: "https://" + address, Listen: address,
-			ListenHTTP: l.HTTP.Addr().String(), Networks: []string{"127.0.0.0/8", "::1/128"}}
+			ListenHTTP: l.HTTP.Addr().String(), Networks: []string{"127.0.0.0/8", "::1/128"}, CAAIdentities: []string{"ca.uni.test"}}
 		if _, err := Init(init); err != nil {
 			return nil, l, err
 		}
@@ -154,7 +154,7 @@ func (o DevOptions) validation(v *config.Validation) error {
 	if _, _, err := net.SplitHostPort(o.Resolver); err != nil {
 		return fmt.Errorf("--resolver %q is not HOST:PORT", o.Resolver)
 	}
-	v.Resolvers = []string{o.Resolver}
+	v.Resolvers, v.Partial = []string{o.Resolver}, true
 	return nil
 }
 

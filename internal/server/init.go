@@ -30,7 +30,9 @@ type InitOptions struct {
 	ListenHTTP   string // "" means all addresses, port 80
 	URLHTTP      string // "" means the host of URL, with the port of ListenHTTP
 	Networks     []string
-	Validation   struct{ HTTP01Port, TLSALPN01Port int }
+	// CAAIdentities are the names of the CA in CAA records; none means the host of URL.
+	CAAIdentities []string
+	Validation    struct{ HTTP01Port, TLSALPN01Port int }
 }
 
 //go:embed vidimusd.yaml.tmpl

@@ -85,7 +85,7 @@ func Open(ctx context.Context, c *config.Config, l Listeners, version string, lo
 	if err != nil {
 		return nil, err
 	}
-	s.runner = &validation.Runner{Validator: v, Store: s.store, Log: log}
+	s.runner = &validation.Runner{Validator: v, Store: s.store, Log: log, CAA: caaPolicies(c)}
 	return s, s.runner.Resume(ctx)
 }
 
@@ -155,7 +155,7 @@ func validator(c *config.Validation, version string) (*validation.Validator, err
 	case c.Loopback:
 		v.Resolver = validation.Loopback{}
 	case len(c.Resolvers) > 0:
-		v.Resolver = &validation.Recursive{Servers: c.Resolvers}
+		v.Resolver = &validation.Recursive{Servers: c.Resolvers, Partial: c.Partial}
 	default:
 		r, err := validation.FromSystem()
 		if err != nil {
@@ -164,6 +164,17 @@ func validator(c *config.Validation, version string) (*validation.Validator, err
 		v.Resolver = r
 	}
 	return v, nil
+}
+
+// caaPolicies says for each ACME directory that looks at CAA records how.
+func caaPolicies(c *config.Config) map[string]validation.CAA {
+	policies := make(map[string]validation.CAA)
+	for i := range c.Issuers {
+		for _, name := range c.Issuers[i].CAADirectories() {
+			policies[name] = validation.CAA{Identities: c.Issuers[i].CAAIdentities, Accounts: c.URL + "/acme/" + name + "/acct/"}
+		}
+	}
+	return policies
 }
 
 // finishIssuances signs what was recorded as to be signed at least age ago and has
@@ -328,7 +339,10 @@ func (s *Server) acme(pages http.Handler) http.Handler {
 	var endpoints []acmehttp.Endpoint
 	for n, iss := range s.issuers {
 		c := &s.config.Issuers[n]
-		meta := acme.DirectoryMeta{TermsOfService: c.TermsOfService, Website: c.Website, CAAIdentities: c.CAAIdentities}
+		meta := acme.DirectoryMeta{TermsOfService: c.TermsOfService, Website: c.Website}
+		if c.CAACheck != "never" {
+			meta.CAAIdentities = c.CAAIdentities
+		}
 		for k, name := range c.Directories() {
 			endpoints = append(endpoints, acmehttp.Endpoint{Name: name, Issuer: iss, Open: k == 1, Meta: meta})
 		}
