@@ -1,8 +1,10 @@
 package validation
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -138,6 +140,33 @@ func TestACAWithoutIdentityIsForbiddenByAnyIssueRecord(t *testing.T) {
 	check(t, v.caa(t.Context(), CAA{}, caaRequest{site, account, "http-01"}), acme.CAA, "caa_identities")
 }
 
+func TestCAARefusesWhenTheAnswerIsNoUse(t *testing.T) {
+	id := caaRequest{site, account, "http-01"}
+	short := serveDNS(t, func(_ dns.ResponseWriter, q dns.Question, m *dns.Msg) {
+		m.Truncated = true
+		m.Answer = append(m.Answer, rr(t, q.Name+` 1 IN CAA 0 issue "ca.example.net"`))
+	})
+	garbled := serveDNS(t, func(_ dns.ResponseWriter, q dns.Question, m *dns.Msg) {
+		m.Answer = append(m.Answer, &dns.RFC3597{Hdr: dns.RR_Header{Name: q.Name, Rrtype: dns.TypeCAA, Class: dns.ClassINET}, Rdata: "00ff41"})
+	})
+	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	for _, tt := range []struct{ server, says string }{
+		{short, "cut short"}, {garbled, "looking up the CAA records of www.example.org"}, {deadServer(t), "refused"}, {silent.LocalAddr().String(), "timeout"},
+	} {
+		ctx, cancel := t.Context(), func() {}
+		if tt.says == "timeout" {
+			ctx, cancel = context.WithTimeout(ctx, 100*time.Millisecond)
+		}
+		v := &Validator{Resolver: &Recursive{Servers: []string{tt.server}}}
+		check(t, v.caa(ctx, ours, id), acme.DNS, tt.says)
+		cancel()
+	}
+}
+
 func TestAPartialResolverKnowsItsZonesOnly(t *testing.T) {
 	server, _ := zone(t, map[string][]string{"org": {"REFUSED"}, "example.net": {"SERVFAIL"}})
 	v := &Validator{Resolver: &Recursive{Servers: []string{server}, Partial: true}}
@@ -210,6 +239,26 @@ func FuzzCAA(f *testing.F) {
 		}
 		if w, err := parseIssue(again); err != nil || fmt.Sprint(w) != fmt.Sprint(v) {
 			t.Errorf("%q gives %v; its parts %q give %v, %v", value, v, again, w, err)
+		}
+	})
+}
+
+// FuzzCAARecord: whatever bytes a record is made of, it allows only what names us.
+func FuzzCAARecord(f *testing.F) {
+	f.Add([]byte("\x00\x05issueca.example.net"))
+	f.Add([]byte("\x80\x03tbsx"))
+	f.Add([]byte("\x00\xffissue;"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		header := dns.RR_Header{Name: "www.example.org.", Rrtype: dns.TypeCAA, Class: dns.ClassINET, Rdlength: uint16(len(data))}
+		r, _, err := dns.UnpackRRWithHeader(header, data, 0)
+		record, ok := r.(*dns.CAA)
+		if err != nil || !ok {
+			return
+		}
+		records := []*dns.CAA{record}
+		allowed := unknownCritical(records) == "" && ours.refuses(records, caaRequest{site, account, "http-01"}) == ""
+		if allowed && strings.EqualFold(record.Tag, "issue") && !strings.Contains(strings.ToLower(string(data)), "example.net") {
+			t.Errorf("%q is allowed", data)
 		}
 	})
 }

@@ -144,6 +144,9 @@ func exchange(ctx context.Context, m *dns.Msg, server string) (*dns.Msg, error) 
 	answer, _, err := (&dns.Client{Net: "udp", Timeout: perServer}).ExchangeContext(ctx, m, server)
 	if err == nil && answer.Truncated {
 		answer, _, err = (&dns.Client{Net: "tcp", Timeout: perServer}).ExchangeContext(ctx, m, server)
+		if err == nil && answer.Truncated { // half of the CAA records would be worse than none
+			return nil, errors.New("the answer was cut short, over TCP too")
+		}
 	}
 	return answer, err
 }
