@@ -49,9 +49,14 @@ func (v *Validator) caa(ctx context.Context, policy CAA, req caaRequest) *acme.P
 	if problem != nil || len(records) == 0 {
 		return problem
 	}
+	whose := owner
+	if at := strings.TrimSuffix(records[0].Hdr.Name, "."); at != "" && !strings.EqualFold(at, owner) {
+		whose = fmt.Sprintf("%s, of which %s is an alias,", clip(at), owner)
+		owner = at
+	}
 	if tag := unknownCritical(records); tag != "" {
 		return acme.Problemf(acme.CAA, "the CAA records of %s forbid a certificate for %s: the property %q, which this server does not know, "+
-			"is marked as critical", owner, req.id, clip(tag)).WithStatus(http.StatusForbidden)
+			"is marked as critical", whose, req.id, clip(tag)).WithStatus(http.StatusForbidden)
 	}
 	why := policy.refuses(records, req)
 	if why == "" {
@@ -63,9 +68,9 @@ func (v *Validator) caa(ctx context.Context, policy CAA, req caaRequest) *acme.P
 	}
 	advice := "this server has no name that a CAA record could allow; its operators can give it one (caa_identities)"
 	if len(policy.Identities) > 0 {
-		advice = fmt.Sprintf("a record that allows it is: %s. CAA 0 %s %q", owner, tag, policy.Identities[0])
+		advice = fmt.Sprintf("a record that allows it is: %s. CAA 0 %s %q", clip(owner), tag, policy.Identities[0])
 	}
-	return acme.Problemf(acme.CAA, "the CAA records of %s forbid a certificate for %s: %s; %s", owner, req.id, why, advice).WithStatus(http.StatusForbidden)
+	return acme.Problemf(acme.CAA, "the CAA records of %s forbid a certificate for %s: %s; %s", whose, req.id, why, advice).WithStatus(http.StatusForbidden)
 }
 
 // relevantCAA climbs from a name towards the root, to the first that has CAA records
