@@ -184,9 +184,19 @@ func insert(ctx context.Context, tx *sql.Tx, query string, args ...any) (id int6
 	return id, err
 }
 
+// unwatched is ctx for a query that is over sooner than anybody cancels it. To watch
+// for that, database/sql and the driver start two goroutines for each query; and a
+// query that is interrupted costs its connection, with all statements prepared on it.
+func unwatched(ctx context.Context) context.Context {
+	if ctx.Err() != nil {
+		return ctx
+	}
+	return context.WithoutCancel(ctx)
+}
+
 // collect reads all rows by scan; the list is empty, not nil, when there is none.
 func collect[T any](ctx context.Context, q querier, scan func(row scanner) (T, error), query string, args ...any) ([]T, error) {
-	rows, err := q.QueryContext(ctx, query, args...)
+	rows, err := q.QueryContext(unwatched(ctx), query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +214,7 @@ func collect[T any](ctx context.Context, q querier, scan func(row scanner) (T, e
 
 // one reads a single row by scan.
 func one[T any](ctx context.Context, q querier, scan func(row scanner) (T, error), query string, args ...any) (T, error) {
-	v, err := scan(q.QueryRowContext(ctx, query, args...))
+	v, err := scan(q.QueryRowContext(unwatched(ctx), query, args...))
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNotFound
 	}

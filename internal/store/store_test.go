@@ -274,3 +274,33 @@ func TestTwoProcessesWriteOneFileAtOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestReadOfARequestThatIsGone(t *testing.T) {
+	s := openNew(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Account(ctx, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("one row: %v; want %v", err, context.Canceled)
+	}
+	if _, err := s.Hosts(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("several: %v; want %v", err, context.Canceled)
+	}
+}
+
+// What each request begins with.
+func BenchmarkAccount(b *testing.B) {
+	s, err := Open(b.Context(), filepath.Join(b.TempDir(), "test.db"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	a := Account{Directory: "main", Thumbprint: "thumbprint", JWK: []byte("{}"), Status: acme.Valid, Created: day}
+	if err := s.NewAccount(b.Context(), &a); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := s.Account(b.Context(), a.ID); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
