@@ -77,7 +77,7 @@ To set it up:    vidimusd init --url https://acme.example.org:14000 --organisati
 		hosts(t), people(t), acmeIDs(t), certificates(t))
 	admin.PersistentFlags().StringVar(&t.configPath, "config", "vidimusd.yaml", "the configuration `FILE`")
 	admin.PersistentFlags().BoolVar(&t.json, "json", false, "print JSON, for scripts")
-	root.AddCommand(initCommand(), checkCommand(), serveCommand(version), devCommand(version), admin)
+	root.AddCommand(initCommand(), checkCommand(), serveCommand(version), devCommand(version), conformanceCommand(version), admin)
 	return root
 }
 
