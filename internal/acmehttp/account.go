@@ -121,7 +121,8 @@ func checkContacts(contacts []string) error {
 	return nil
 }
 
-// account shows, changes or deactivates the account (§7.3.2, §7.3.6).
+// account shows, changes or deactivates the account (§7.3.2, §7.3.6). Any other status
+// that the client sends is ignored, as §7.3.2 wants.
 func (s *Server) account(r *request) (reply, error) {
 	if err := r.own(); err != nil {
 		return reply{}, err
@@ -143,8 +144,6 @@ func (s *Server) account(r *request) (reply, error) {
 			return reply{}, fmt.Errorf("deactivating account %d: %w", a.ID, err)
 		}
 		a.Status = acme.Deactivated
-	case in.Status != "" && in.Status != acme.Valid:
-		return reply{}, acme.Problemf(acme.Malformed, `the only status that a client may set is "deactivated"`)
 	case in.Contact != nil:
 		if err := checkContacts(*in.Contact); err != nil {
 			return reply{}, err

@@ -523,7 +523,10 @@ func TestAccountLife(t *testing.T) {
 	c.key = fresh
 	c.post(c.kid, "").want(200)
 
-	c.post(c.kid, `{"status":"revoked"}`).problem("malformed", 400)
+	c.post(c.kid, `{"status":"revoked"}`).want(200).json(&acct) // is not for clients to say (§7.3.2)
+	if acct.Status != "valid" {
+		t.Errorf("status is %s", acct.Status)
+	}
 	c.post(c.kid, `{"status":"deactivated"}`).want(200).json(&acct)
 	if acct.Status != "deactivated" {
 		t.Errorf("status is %s", acct.Status)

@@ -117,6 +117,9 @@ func (s *Server) verify(w http.ResponseWriter, r *request, by signedBy) error {
 	if err := checkURL(header, s.BaseURL+r.http.URL.RequestURI()); err != nil {
 		return err
 	}
+	if _, err := base64.RawURLEncoding.DecodeString(header.Nonce); err != nil {
+		return acme.Problemf(acme.Malformed, "the nonce is not base64url (RFC 8555 §6.5.2)")
+	}
 	if !s.nonces.Redeem(header.Nonce) {
 		return acme.Problemf(acme.BadNonce, "the nonce was used before, is too old, or is not from here; try again with the one in this answer")
 	}
@@ -178,7 +181,11 @@ func parseJWS(body []byte, algs []jose.SignatureAlgorithm) (*jose.JSONWebSignatu
 	if err != nil || len(jws.Signatures) != 1 {
 		return fail(acme.Problemf(acme.Malformed, "the JWS can't be read: %v", err))
 	}
-	return jws, jws.Signatures[0].Protected, nil
+	header := jws.Signatures[0].Protected
+	if header.ExtraHeaders["crit"] != nil || header.ExtraHeaders["b64"] != nil {
+		return fail(acme.Problemf(acme.Malformed, `the JWS header must have neither "crit" nor "b64" (RFC 8555 §6.2)`))
+	}
+	return jws, header, nil
 }
 
 // checkURL compares the "url" of a JWS header with the URL that it was sent to (§6.4).
