@@ -119,7 +119,7 @@ type reply struct {
 }
 
 // handle makes an HTTP handler. by says who must have signed; nil means that the
-// resource is fetched unsigned.
+// resource is fetched unsigned, or by POST-as-GET (RFC 8555 §6.3).
 func (s *Server) handle(by signedBy, h handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		req := &request{http: r, dir: s.endpoints[r.PathValue("dir")]}
@@ -133,19 +133,30 @@ func (s *Server) answer(req *request, by signedBy, h handler, w http.ResponseWri
 	if req.dir == nil {
 		return reply{}, notFound("there is no ACME directory %q here", r.PathValue("dir"))
 	}
-	if by == nil {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			return reply{}, wrongMethod(w, "GET, HEAD")
-		}
+	switch {
+	case by == nil && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 		return h(req)
-	}
-	if r.Method != http.MethodPost {
+	case by == nil && r.Method == http.MethodPost:
+		by, h = byAccount, onlyAsGET(h)
+	case by == nil:
+		return reply{}, wrongMethod(w, "GET, HEAD, POST")
+	case r.Method != http.MethodPost:
 		return reply{}, wrongMethod(w, "POST")
 	}
 	if err := s.verify(w, req, by); err != nil {
 		return reply{}, err
 	}
 	return h(req)
+}
+
+// onlyAsGET refuses requests with a payload.
+func onlyAsGET(h handler) handler {
+	return func(r *request) (reply, error) {
+		if !r.asGET() {
+			return reply{}, acme.Problemf(acme.Malformed, "fetch this by GET, or by POST-as-GET, with an empty payload (RFC 8555 §6.3)")
+		}
+		return h(r)
+	}
 }
 
 func wrongMethod(w http.ResponseWriter, allow string) error {
