@@ -320,6 +320,7 @@ func TestDeadCAIsGivenUp(t *testing.T) {
 			t.Errorf("%s: version %d is in use, want 1", name, v)
 		}
 	}
+	t.Logf("the dead CA was asked %d times", m.front.Count(DropBefore))
 	if n := m.front.Count(DropBefore); n > len(names) {
 		t.Errorf("the dead CA was asked %d times for %d lineages", n, len(names))
 	}

@@ -29,7 +29,7 @@ const (
 	maxPatience    = 2 * time.Minute  // with a CA that says when to come back; longer fails the order
 	firstPause     = 100 * time.Millisecond
 	lastPause      = 4 * time.Second
-	maxUnanswered  = 8 // requests given up in a row, after which the CA counts as down
+	maxUnanswered  = 4 // requests given up in a row, after which the CA counts as down
 	mostPoolNonces = 64
 )
 
@@ -151,11 +151,11 @@ func (f fatal) Unwrap() error { return f.error }
 
 // persist repeats a request until the CA has decided about it.
 func (ca *CA) persist(ctx context.Context, url string, try func(context.Context) (*reply, error)) (*reply, error) {
-	if err := ca.health.check(ca.url); err != nil {
-		return nil, err
-	}
 	pause, repeated, begun := firstPause, false, time.Now()
 	for attempt := 1; ; attempt++ {
+		if err := ca.health.check(ca.url); err != nil { // others may have found out meanwhile
+			return &reply{repeated: repeated}, err
+		}
 		if err := ca.rest.wait(ctx); err != nil {
 			return nil, err
 		}
