@@ -11,7 +11,9 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/big"
 	"net"
 	"net/http"
@@ -47,11 +49,15 @@ func startPebble(ctx context.Context, dir string, httpPort int) (s *server, err 
 	s = &server{bin: bin, httpPort: httpPort, ended: make(chan struct{}), Directory: fmt.Sprintf("https://127.0.0.1:%d/dir", port), CABundle: filepath.Join(dir, "tls.pem")}
 	s.DirectoryOpen = s.Directory
 	key := filepath.Join(dir, "tls.key")
-	if err := selfSigned(s.CABundle, key); err != nil {
+	tlsCert := filepath.Join(dir, "tls.crt")
+	if err := selfSigned(tlsCert, key); err != nil {
+		return nil, err
+	}
+	if err := s.trust(tlsCert); err != nil {
 		return nil, err
 	}
 	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
-		"listenAddress": fmt.Sprintf("127.0.0.1:%d", port), "certificate": s.CABundle, "privateKey": key, "httpPort": httpPort, "tlsPort": httpPort}})
+		"listenAddress": fmt.Sprintf("127.0.0.1:%d", port), "certificate": tlsCert, "privateKey": key, "httpPort": httpPort, "tlsPort": httpPort}})
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +92,20 @@ func startPebble(ctx context.Context, dir string, httpPort int) (s *server, err 
 	}
 	s.stop()
 	return nil, fmt.Errorf("the Pebble server was not ready within 10 s: %s", s.log.String())
+}
+
+// trust makes the bundle of roots that clients get: that of the system, where there is
+// one, and the server's. Reading it is a part of what a client costs.
+func (s *server) trust(cert string) error {
+	own, err := os.ReadFile(cert)
+	if err != nil {
+		return err
+	}
+	system, err := os.ReadFile("/etc/ssl/certs/ca-certificates.crt")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.WriteFile(s.CABundle, append(system, own...), 0o644)
 }
 
 // answerLoopback serves DNS that has 127.0.0.1 for every name, until the program ends.
