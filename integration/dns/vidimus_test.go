@@ -98,7 +98,7 @@ func TestTheNextRunRemovesWhatAKilledOneLeft(t *testing.T) {
 	if got := m.zones.TXT(t, m.zones.Primary, owner); len(got) != 0 {
 		t.Errorf("left over: %q", got)
 	}
-	if got, _ := filepath.Glob(m.dir + "/work/vidimus-dns/*"); len(got) != 0 {
+	if got, _ := filepath.Glob(filepath.Join(m.dir, "work", "vidimus-dns", "*")); len(got) != 0 {
 		t.Errorf("notes are left: %v", got)
 	}
 }
