@@ -90,7 +90,7 @@ func (s *Server) recordAccount(r *request, a *store.Account, binding json.RawMes
 		} else if err != nil {
 			return fmt.Errorf("recording an account: %w", err)
 		}
-		s.Log.Info("registered", "account", a.ID, "acme_id", aid.FQDN, "kid", kid)
+		s.Log.InfoContext(ctx, "registered", "account", a.ID, "acme_id", aid.FQDN, "kid", kid)
 		return nil
 	}
 	if errors.Is(err, store.ErrConflict) {

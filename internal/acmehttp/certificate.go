@@ -51,7 +51,7 @@ func (s *Server) finalize(r *request) (reply, error) {
 	if err != nil {
 		return reply{}, fmt.Errorf("issuing for order %d: %w", o.ID, err)
 	}
-	s.Log.Info("issued", "serial", c.Serial, "order", o.ID, "account", r.account.ID, "acme_id", r.account.ACMEIDFQDN,
+	s.Log.InfoContext(r.http.Context(), "issued", "serial", c.Serial, "order", o.ID, "account", r.account.ID, "acme_id", r.account.ACMEIDFQDN,
 		"names", o.Identifiers, "not_after", c.NotAfter)
 	o.Status, o.Serial = acme.Valid, c.Serial
 	return s.orderReply(r, http.StatusOK, o), nil
@@ -172,7 +172,7 @@ func (s *Server) revokeCert(r *request) (reply, error) {
 	if err != nil {
 		return reply{}, fmt.Errorf("recording a revocation: %w", err)
 	}
-	s.Log.Info("revoked", "serial", c.Serial, "account", r.account.ID, "reason", acme.Reasons[in.Reason])
+	s.Log.InfoContext(r.http.Context(), "revoked", "serial", c.Serial, "account", r.account.ID, "reason", acme.Reasons[in.Reason])
 	return reply{}, nil
 }
 

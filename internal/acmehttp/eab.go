@@ -57,7 +57,7 @@ func (s *Server) checkBinding(r *request, raw json.RawMessage) (kid string, aid 
 		}
 	}
 	if cause != nil {
-		s.Log.Warn("external account binding refused", "kid", clip(kid), "acme_id", aid.FQDN, "cause", cause.Error())
+		s.Log.WarnContext(r.http.Context(), "external account binding refused", "kid", clip(kid), "acme_id", aid.FQDN, "cause", cause.Error())
 		return fail(bindingRefused(cause))
 	}
 	return kid, aid, nil

@@ -8,6 +8,7 @@
 package acmehttp
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"vidimus/internal/directory"
 	"vidimus/internal/issuer"
 	"vidimus/internal/nonce"
+	"vidimus/internal/requestid"
 	"vidimus/internal/store"
 	"vidimus/internal/validation"
 )
@@ -174,7 +176,7 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, req *request, rep
 	log := []any{"method", r.Method, "path", r.URL.Path, "from", r.RemoteAddr, "account", req.account.ID, "agent", r.UserAgent()}
 	level := slog.LevelInfo
 	if err != nil {
-		problem := s.problemOf(err)
+		problem := withID(r.Context(), s.problemOf(err))
 		level = slog.LevelWarn
 		if problem.Status >= 500 {
 			level = slog.LevelError
@@ -230,6 +232,21 @@ func (s *Server) problemOf(err error) *acme.Problem {
 		return p
 	}
 	return acme.Problemf(acme.ServerInternal, "the server could not do that now; try again later, and tell its operators if it lasts")
+}
+
+// withID is a copy of the problem that names the request. Where only the operators can
+// help, the text does too, for a person to pass on.
+func withID(ctx context.Context, p *acme.Problem) *acme.Problem {
+	id := requestid.From(ctx)
+	if id == "" {
+		return p
+	}
+	named := *p
+	named.RequestID = id
+	if p.Status >= 500 {
+		named.Detail += " (request " + id + ")"
+	}
+	return &named
 }
 
 // told is a problem for the client with a cause for the log only.

@@ -3,7 +3,6 @@ package admin
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -97,30 +96,6 @@ func checkCommand() *cobra.Command {
 	return c
 }
 
-// logFlags say how the log is written.
-type logFlags struct {
-	format string
-	level  slog.Level
-}
-
-func (l *logFlags) add(c *cobra.Command, level string) {
-	c.Flags().StringVar(&l.format, "log-format", "text", "text or json")
-	c.Flags().TextVar(&l.level, "log-level", slog.LevelInfo, "`LEVEL` from which on events are logged: debug, info, warn or error")
-	_ = l.level.UnmarshalText([]byte(level))
-	c.Flags().Lookup("log-level").DefValue = level
-}
-
-func (l *logFlags) logger(w io.Writer) (*slog.Logger, error) {
-	o := &slog.HandlerOptions{Level: l.level}
-	switch l.format {
-	case "text":
-		return slog.New(slog.NewTextHandler(w, o)), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(w, o)), nil
-	}
-	return nil, usageError{fmt.Errorf("--log-format is text or json, not %q", l.format)}
-}
-
 func serveCommand(version string) *cobra.Command {
 	t, l := new(tool), new(logFlags)
 	c := &cobra.Command{
@@ -128,11 +103,11 @@ func serveCommand(version string) *cobra.Command {
 		Short: "Run the server",
 		Args:  exactly(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
-			log, err := l.logger(c.ErrOrStderr())
+			cfg, err := t.config()
 			if err != nil {
 				return err
 			}
-			cfg, err := t.config()
+			log, err := l.logger(c.ErrOrStderr(), cfg.Log)
 			if err != nil {
 				return err
 			}
@@ -154,7 +129,7 @@ func serveCommand(version string) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&t.configPath, "config", "vidimusd.yaml", "the configuration `FILE`")
-	l.add(c, "info")
+	l.add(c, "as configured")
 	return c
 }
 
@@ -172,7 +147,7 @@ Without --resolver every name is taken to be at this machine (127.0.0.1), so tha
 http-01 and tls-alpn-01 work for any name; dns-01 needs a resolver.`,
 		Args: exactly(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
-			log, err := l.logger(c.ErrOrStderr())
+			log, err := l.logger(c.ErrOrStderr(), config.Log{Format: "text", Level: "warn"})
 			if err != nil {
 				return err
 			}

@@ -33,6 +33,7 @@ type Config struct {
 	TLS        TLS        `yaml:"tls"`
 	Issuers    []Issuer   `yaml:"issuers"`
 	Validation Validation `yaml:"validation"`
+	Log        Log        `yaml:"log"`
 }
 
 // TLS names the server's own certificate; without one vidimusd issues it itself.
@@ -261,6 +262,7 @@ func (c *Config) complete(r *reader) {
 		c.Issuers[i].completeCAA(r, path, c.URL)
 	}
 	c.Validation.complete(r)
+	c.Log.complete(r)
 }
 
 func (t *TLS) complete(r *reader) {

@@ -149,6 +149,7 @@ func TestParseNamesEachMistakeWithItsLine(t *testing.T) {
 		{"TLS by half", good + "tls: {certificate: ca.pem}", "line 18: tls: give both"},
 		{"TLS by others", good + "tls: {certificate: ca.pem, key: other.key}", "line 18: tls.key: the key in"},
 		{"TLS of nothing", good + "tls:\n  certificate: none.pem\n  key: none.key", "line 19: tls.certificate: \nline 20: tls.key: "},
+		{"log", good + "log: {format: xml, level: loud}", "line 18: log.format: \"xml\" is neither\nline 18: log.level: \"loud\" is none"},
 		{"two documents", good + "---\nlisten: x\n", "the file holds more than one YAML document"},
 		{"empty", "", "listen: \nurl: \ndatabase: \nissuers: "},
 		{"comment", "# nothing yet\n", "listen: \nurl: \ndatabase: \nissuers: "},

@@ -40,7 +40,7 @@ func (s *Server) crl(iss *issuer.Issuer, p *revocation.Publisher) http.HandlerFu
 	return func(w http.ResponseWriter, r *http.Request) {
 		der, err := p.CRL(r.Context())
 		if err != nil {
-			s.log.Error("CRL", "issuer", iss.Name, "err", err)
+			s.log.ErrorContext(r.Context(), "CRL", "issuer", iss.Name, "err", err)
 			http.Error(w, "the CRL can't be made now; try again later", http.StatusInternalServerError)
 			return
 		}
@@ -69,7 +69,7 @@ func (s *Server) front(w http.ResponseWriter, r *http.Request) {
 	}
 	var page bytes.Buffer
 	if err := frontPage.Execute(&page, data); err != nil {
-		s.log.Error("front page", "err", err)
+		s.log.ErrorContext(r.Context(), "front page", "err", err)
 		http.Error(w, "this page can't be shown now", http.StatusInternalServerError)
 		return
 	}

@@ -24,6 +24,7 @@ import (
 	"vidimus/internal/directory"
 	"vidimus/internal/identifier"
 	"vidimus/internal/issuer"
+	"vidimus/internal/requestid"
 	"vidimus/internal/store"
 	"vidimus/internal/validation"
 )
@@ -324,7 +325,7 @@ func (s *Server) Close() error {
 
 func (s *Server) httpServer(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler:           h,
+		Handler:           requestid.Handler(h),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      60 * time.Second,
