@@ -11,17 +11,6 @@ import (
 	"vidimus/integration/peer"
 )
 
-// known are rules that vidimusd does not keep yet, by their titles, each with what it
-// does in their place. They must fail: one that passes is to leave this list.
-var known = map[string]string{
-	"the directory may be read by scripts of other origins (Access-Control-Allow-Origin: *)": "there are no CORS header fields",
-}
-
-// knownBound are rules of external account binding that vidimusd does not keep yet.
-var knownBound = map[string]string{
-	"an account that was bound shows its binding": "the account object leaves it out",
-}
-
 // result is one of "vidimusd conformance --json".
 type result struct{ Section, Title, Outcome, Reason string }
 
@@ -52,7 +41,8 @@ func conform(t *testing.T, directory, bundle, name string, port int, args ...str
 	return results
 }
 
-// judge compares the results with those that are known to be bad.
+// judge compares the results with those that are known to be bad, by their titles, each
+// with what the server does instead. These must fail: one that passes is to leave its list.
 func judge(t *testing.T, results []result, lists ...map[string]string) {
 	t.Helper()
 	bad := make(map[string]bool)
@@ -76,7 +66,7 @@ func judge(t *testing.T, results []result, lists ...map[string]string) {
 
 func TestConformanceOfTheOpenDirectory(t *testing.T) {
 	v := peer.StartVidimusd(t)
-	judge(t, conform(t, v.DirectoryOpen, v.CABundle, "conformance.uni.test", v.HTTPPort), known)
+	judge(t, conform(t, v.DirectoryOpen, v.CABundle, "conformance.uni.test", v.HTTPPort))
 }
 
 func TestConformanceOfTheDirectoryWithAccountBinding(t *testing.T) {
@@ -90,7 +80,7 @@ func TestConformanceOfTheDirectoryWithAccountBinding(t *testing.T) {
 		}
 		args = append(args, "--eab-kid", c.KID, "--eab-hmac-key-file", file)
 	}
-	judge(t, conform(t, v.Directory, v.CABundle, "conformance0.uni.test", v.HTTPPort, args...), known, knownBound)
+	judge(t, conform(t, v.Directory, v.CABundle, "conformance0.uni.test", v.HTTPPort, args...))
 }
 
 // ofPebble are rules that Pebble does not keep.

@@ -63,6 +63,7 @@ type Problem struct {
 	Identifier  *identifier.Identifier `json:"identifier,omitempty"` // in a subproblem, §6.7.1
 	Subproblems []*Problem             `json:"subproblems,omitempty"`
 	Algorithms  []string               `json:"algorithms,omitempty"` // with badSignatureAlgorithm, §6.2
+	Instance    string                 `json:"instance,omitempty"`   // URL of a page about it, with userActionRequired, §7.3.3
 	RequestID   string                 `json:"requestId,omitempty"`  // by which the server's operators find the request; ours (RFC 9457 §3.2)
 }
 

@@ -34,6 +34,8 @@ type Account struct {
 	Status  Status   `json:"status"`
 	Contact []string `json:"contact,omitempty"`
 	Orders  string   `json:"orders"`
+	// ExternalAccountBinding is the JWS that the client sent (§7.3.4).
+	ExternalAccountBinding json.RawMessage `json:"externalAccountBinding,omitempty"`
 }
 
 // NewAccount is the payload of a newAccount request (§7.3).

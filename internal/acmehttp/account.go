@@ -19,9 +19,18 @@ const maxContacts = 10
 
 func (r *request) accountURL(id int64) string { return fmt.Sprintf("%s/acct/%d", r.dir.base, id) }
 
-func (r *request) accountReply(status int, a store.Account) reply {
+// accountReply shows an account, with the binding that it was made by.
+func (s *Server) accountReply(r *request, status int, a store.Account) (reply, error) {
+	binding := string(a.Binding)
+	if a.Bound && binding == "" {
+		var err error
+		if binding, err = s.Store.Binding(r.http.Context(), a.ID); err != nil {
+			return reply{}, fmt.Errorf("reading the binding of account %d: %w", a.ID, err)
+		}
+	}
 	return reply{status: status, location: r.accountURL(a.ID), body: acme.Account{
-		Status: a.Status, Contact: a.Contact, Orders: r.accountURL(a.ID) + "/orders"}}
+		Status: a.Status, Contact: a.Contact, Orders: r.accountURL(a.ID) + "/orders",
+		ExternalAccountBinding: json.RawMessage(binding)}}, nil
 }
 
 // newAccount registers a key, or finds its account (RFC 8555 §7.3).
@@ -37,7 +46,7 @@ func (s *Server) newAccount(r *request) (reply, error) {
 		if err := r.checkAccount(); err != nil {
 			return reply{}, err
 		}
-		return r.accountReply(http.StatusOK, existing), nil
+		return s.accountReply(r, http.StatusOK, existing)
 	case !errors.Is(err, store.ErrNotFound):
 		return reply{}, fmt.Errorf("looking up an account: %w", err)
 	case in.OnlyReturnExisting:
@@ -55,16 +64,16 @@ func (s *Server) newAccount(r *request) (reply, error) {
 	}
 	if terms := r.dir.Meta.TermsOfService; terms != "" {
 		if !in.TermsOfServiceAgreed {
-			return reply{links: []string{fmt.Sprintf(`<%s>;rel="terms-of-service"`, terms)}},
+			return reply{links: []string{termsLink(terms)}},
 				acme.Problemf(acme.UserActionRequired, "agree to the terms of service at %s first", terms)
 		}
-		a.Agreed = s.Now()
+		a.Agreed, a.AgreedTo = s.Now(), terms
 	}
 	if err := s.recordAccount(r, &a, in.ExternalAccountBinding); err != nil {
 		return reply{}, err
 	}
 	r.account = a
-	return r.accountReply(http.StatusCreated, a), nil
+	return s.accountReply(r, http.StatusCreated, a)
 }
 
 // recordAccount stores a new account, bound to its ACME-ID where the directory
@@ -84,7 +93,7 @@ func (s *Server) recordAccount(r *request, a *store.Account, binding json.RawMes
 		if err != nil {
 			return err
 		}
-		a.ACMEID, a.ACMEIDFQDN = aid.ID, aid.FQDN
+		a.ACMEID, a.ACMEIDFQDN, a.Binding = aid.ID, aid.FQDN, binding
 		if err := s.Store.NewBoundAccount(ctx, a, kid); errors.Is(err, store.ErrNotFound) {
 			return bindingRefused(errors.New("these credentials were used by another request at the same time"))
 		} else if err != nil {
@@ -129,14 +138,20 @@ func (s *Server) account(r *request) (reply, error) {
 	}
 	a, ctx := r.account, r.http.Context()
 	if r.asGET() {
-		return r.accountReply(http.StatusOK, a), nil
+		return s.accountReply(r, http.StatusOK, a)
 	}
 	var in struct {
 		Status  acme.Status `json:"status"`
 		Contact *[]string   `json:"contact"`
+		Agreed  bool        `json:"termsOfServiceAgreed"`
 	}
 	if err := r.decode(&in); err != nil {
 		return reply{}, err
+	}
+	if in.Agreed {
+		if err := s.agree(r, &a); err != nil {
+			return reply{}, err
+		}
 	}
 	switch {
 	case in.Status == acme.Deactivated:
@@ -153,7 +168,7 @@ func (s *Server) account(r *request) (reply, error) {
 		}
 		a.Contact = *in.Contact
 	}
-	return r.accountReply(http.StatusOK, a), nil
+	return s.accountReply(r, http.StatusOK, a)
 }
 
 // own checks that the path names the account that signed.
@@ -215,7 +230,7 @@ func (s *Server) keyChange(r *request) (reply, error) {
 	if err != nil {
 		return reply{}, fmt.Errorf("changing the key of account %d: %w", r.account.ID, err)
 	}
-	return r.accountReply(http.StatusOK, r.account), nil
+	return s.accountReply(r, http.StatusOK, r.account)
 }
 
 // ordersPage is how many orders one page of the list has.

@@ -19,6 +19,9 @@ import (
 // finalize issues the certificate of an order that is ready (RFC 8555 §7.4). The
 // answer has it: the order is valid then.
 func (s *Server) finalize(r *request) (reply, error) {
+	if rep, err := r.checkAgreed(); err != nil {
+		return rep, err
+	}
 	o, err := s.loadOrder(r)
 	if err != nil {
 		return reply{}, err

@@ -276,6 +276,7 @@ type problem struct {
 	Detail      string
 	Status      int
 	Algorithms  []string
+	Instance    string
 	Subproblems []struct {
 		Type       string
 		Detail     string
@@ -330,6 +331,16 @@ func (c *client) withEAB(cred store.Credentials, change func(*eab)) string {
 		c.t.Fatal(err)
 	}
 	return `{"termsOfServiceAgreed":true,"contact":["mailto:a@example.org"],"externalAccountBinding":` + sig.FullSerialize() + `}`
+}
+
+// thumbprint is that of RFC 7638.
+func thumbprint(t *testing.T, key *ecdsa.PrivateKey) string {
+	t.Helper()
+	sum, err := (&jose.JSONWebKey{Key: key.Public()}).Thumbprint(crypto.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b64(sum)
 }
 
 func b64(data []byte) string { return base64.RawURLEncoding.EncodeToString(data) }

@@ -25,6 +25,9 @@ func (r *request) authzURL(id int64) string { return fmt.Sprintf("%s/authz/%d", 
 // newOrder asks for a certificate (RFC 8555 §7.4). An order whose names the host
 // database grants is ready at once.
 func (s *Server) newOrder(r *request) (reply, error) {
+	if rep, err := r.checkAgreed(); err != nil {
+		return rep, err
+	}
 	var in acme.NewOrder
 	if err := r.decode(&in); err != nil {
 		return reply{}, err

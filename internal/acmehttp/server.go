@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"vidimus/internal/acme"
@@ -77,6 +78,7 @@ func (s *Server) routes() {
 	get("/directory", s.getDirectory)
 	get("/new-nonce", s.newNonce)
 	get("/renewal-info/{id}", s.renewalInfo)
+	get("/terms", s.terms)
 	post("/new-account", byNewKey, s.newAccount)
 	post("/new-order", byAccount, s.newOrder)
 	post("/key-change", byAccount, s.keyChange)
@@ -95,6 +97,10 @@ func (s *Server) routes() {
 
 // ServeHTTP answers a request with a resource or a problem document.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// publicCache is how long what is the same for everybody may be kept: short enough for
+// a change of the configuration to be seen soon.
+const publicCache = "public, max-age=300"
 
 // handler answers a request that has been verified.
 type handler func(r *request) (reply, error)
@@ -117,13 +123,18 @@ type reply struct {
 	location   string
 	links      []string // Link header fields besides "index"
 	retryAfter time.Duration
-	nonce      bool // give out a nonce, as the answer to any POST does
+	cache      string // Cache-Control of the answer to a GET; "" means no-store
+	nonce      bool   // give out a nonce, as the answer to any POST does
 }
 
 // handle makes an HTTP handler. by says who must have signed; nil means that the
 // resource is fetched unsigned, or by POST-as-GET (RFC 8555 §6.3).
 func (s *Server) handle(by signedBy, h handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodOptions {
+			preflight(w)
+			return
+		}
 		req := &request{http: r, dir: s.endpoints[r.PathValue("dir")]}
 		rep, err := s.answer(req, by, h, w)
 		s.write(w, r, req, rep, err)
@@ -199,7 +210,14 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, req *request, rep
 	if rep.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(max(1, int(rep.retryAfter/time.Second))))
 	}
-	h.Set("Cache-Control", "no-store")
+	crossOrigin(h)
+	if rep.cache == "" || r.Method == http.MethodPost || err != nil {
+		rep.cache = "no-store"
+	}
+	h.Set("Cache-Control", rep.cache)
+	if strings.HasPrefix(rep.mediaType, "text/html") {
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+	}
 	h.Set("X-Content-Type-Options", "nosniff")
 	body := rep.raw
 	if body == nil && rep.body != nil {
@@ -282,7 +300,7 @@ func (s *Server) getDirectory(r *request) (reply, error) {
 	b := r.dir.base
 	meta := r.dir.Meta
 	meta.ExternalAccountRequired = !r.dir.Open
-	return reply{body: acme.Directory{
+	return reply{cache: publicCache, body: acme.Directory{
 		NewNonce: b + "/new-nonce", NewAccount: b + "/new-account", NewOrder: b + "/new-order", RevokeCert: b + "/revoke-cert",
 		KeyChange: b + "/key-change", RenewalInfo: b + "/renewal-info", Meta: meta,
 	}}, nil

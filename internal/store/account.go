@@ -17,23 +17,25 @@ type Account struct {
 	Status     acme.Status
 	Contact    []string
 	Agreed     time.Time // to the terms of service; zero if there were none
+	AgreedTo   string    // URL of these terms
 	Created    time.Time
 
 	Bound         bool      // it was made by an external account binding
+	Binding       []byte    // which is this JWS; only set for a new account, see [Store.Binding]
 	ACMEID        int64     // the ACME-ID it is bound to; 0 if none
 	ACMEIDFQDN    string    // whose name this is
 	ACMEIDInvalid time.Time // and since when it is invalid; zero while it is good
 }
 
-const accountColumns = `a.id, a.directory, a.thumbprint, a.jwk, a.status, a.contact, a.agreed_at, a.created_at, a.bound,
+const accountColumns = `a.id, a.directory, a.thumbprint, a.jwk, a.status, a.contact, a.agreed_at, a.agreed_to, a.created_at, a.bound,
 	a.acme_id, i.fqdn, i.invalid_at FROM account a LEFT JOIN acme_id i ON i.id = a.acme_id`
 
 func scanAccount(row scanner) (a Account, err error) {
 	var acmeID sql.NullInt64
-	var fqdn sql.NullString
-	err = row.Scan(&a.ID, &a.Directory, &a.Thumbprint, &a.JWK, &a.Status, jsonColumn{&a.Contact}, timeColumn{&a.Agreed},
+	var fqdn, terms sql.NullString
+	err = row.Scan(&a.ID, &a.Directory, &a.Thumbprint, &a.JWK, &a.Status, jsonColumn{&a.Contact}, timeColumn{&a.Agreed}, &terms,
 		timeColumn{&a.Created}, &a.Bound, &acmeID, &fqdn, timeColumn{&a.ACMEIDInvalid})
-	a.ACMEID, a.ACMEIDFQDN = acmeID.Int64, fqdn.String
+	a.ACMEID, a.ACMEIDFQDN, a.AgreedTo = acmeID.Int64, fqdn.String, terms.String
 	return a, err
 }
 
@@ -55,12 +57,14 @@ func (s *Store) NewAccount(ctx context.Context, a *Account) error {
 
 func newAccount(ctx context.Context, tx *sql.Tx, a *Account) (err error) {
 	a.ID, err = insert(ctx, tx, `INSERT INTO account
-		(directory, thumbprint, jwk, status, contact, agreed_at, acme_id, bound, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING id`,
-		a.Directory, a.Thumbprint, string(a.JWK), a.Status, toJSON(a.Contact), millis(a.Agreed),
-		sql.NullInt64{Int64: a.ACMEID, Valid: a.ACMEID != 0}, a.Bound, millis(a.Created))
+		(directory, thumbprint, jwk, status, contact, agreed_at, agreed_to, acme_id, bound, binding, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING RETURNING id`,
+		a.Directory, a.Thumbprint, string(a.JWK), a.Status, toJSON(a.Contact), millis(a.Agreed), nullText(a.AgreedTo),
+		sql.NullInt64{Int64: a.ACMEID, Valid: a.ACMEID != 0}, a.Bound, nullText(string(a.Binding)), millis(a.Created))
 	return err
 }
+
+func nullText(s string) sql.NullString { return sql.NullString{String: s, Valid: s != ""} }
 
 // NewBoundAccount uses up the credentials kid of the ACME-ID a.ACMEID, revokes the
 // accounts bound to it before, and records the account, all or nothing.
