@@ -47,6 +47,7 @@ What to do next:
 	f.StringVar(&o.URL, "url", "", "the `URL` of the server as clients will see it")
 	f.StringVar(&o.Organisation, "organisation", "Vidimus", "the `NAME` of your organisation, for the CA certificates")
 	f.StringVar(&o.Listen, "listen", "", "`HOST:PORT` to serve ACME at (default: all addresses, the port of --url)")
+	f.StringVar(&o.Database, "database", "", "the postgres:// `URL` of the database (default: a SQLite file in FOLDER)")
 	f.StringVar(&o.ListenHTTP, "listen-http", "", "`HOST:PORT` to serve revocation lists at, without TLS (default: all addresses, port 80)")
 	f.StringSliceVar(&o.Networks, "network", nil, "a private `NETWORK`, such as 10.0.0.0/8, where hosts may be validated; can be repeated")
 	c.MarkFlagRequired("url")
@@ -166,6 +167,7 @@ http-01 and tls-alpn-01 work for any name; dns-01 needs a resolver.`,
 	f.IntVar(&o.HTTP01Port, "http-01-port", 80, "the `PORT` that http-01 is validated at")
 	f.IntVar(&o.TLSALPN01Port, "tls-alpn-01-port", 443, "the `PORT` that tls-alpn-01 is validated at")
 	f.StringVar(&o.Resolver, "resolver", "", "`HOST:PORT` of the DNS resolver to validate with")
+	f.StringVar(&o.Database, "database", "", "the postgres:// `URL` of an empty database (default: a SQLite file in FOLDER)")
 	l.add(c, "warn")
 	return c
 }

@@ -29,11 +29,13 @@ type Config struct {
 	ListenHTTP string     `yaml:"listen_http"` // HOST:PORT for CRLs and CA certificates, plain; "" for none
 	URL        string     `yaml:"url"`         // https://HOST[:PORT] as clients see Listen
 	URLHTTP    string     `yaml:"url_http"`    // http://HOST[:PORT] as clients see ListenHTTP; goes into certificates
-	Database   string     `yaml:"database"`    // file of the SQLite database
+	Database   string     `yaml:"database"`    // file of the SQLite database, or postgres:// URL
 	TLS        TLS        `yaml:"tls"`
 	Issuers    []Issuer   `yaml:"issuers"`
 	Validation Validation `yaml:"validation"`
 	Log        Log        `yaml:"log"`
+
+	Dir string `yaml:"-"` // the file's folder, absolute
 }
 
 // TLS names the server's own certificate; without one vidimusd issues it itself.
@@ -129,13 +131,19 @@ func Read(path string) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Parse(data, filepath.Dir(abs))
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	return parse(data, filepath.Dir(abs), info.Mode())
 }
 
 // Parse is [Read] for the content of a file in the folder dir.
-func Parse(data []byte, dir string) (*Config, error) {
-	c := new(Config)
-	r := &reader{dir: dir}
+func Parse(data []byte, dir string) (*Config, error) { return parse(data, dir, 0) }
+
+func parse(data []byte, dir string, mode os.FileMode) (*Config, error) {
+	c := &Config{Dir: dir}
+	r := &reader{dir: dir, mode: mode}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
 	switch err := dec.Decode(c); {
@@ -157,6 +165,7 @@ func Parse(data []byte, dir string) (*Config, error) {
 // reader collects mistakes, with the lines of what they are about.
 type reader struct {
 	dir      string
+	mode     os.FileMode // of the file; 0 when there is none
 	doc      yaml.Node
 	mistakes Mistakes
 }
@@ -243,14 +252,7 @@ func (c *Config) complete(r *reader) {
 	if c.ListenHTTP != "" || c.URLHTTP != "" {
 		c.URLHTTP = r.baseURL("url_http", c.URLHTTP, "http")
 	}
-	if c.Database == "" {
-		r.add("database", "name the file of the database, such as vidimusd.db")
-	} else {
-		c.Database = r.path(c.Database)
-		if info, err := os.Stat(filepath.Dir(c.Database)); err != nil || !info.IsDir() {
-			r.add("database", "there is no folder %s", filepath.Dir(c.Database))
-		}
-	}
+	c.completeDatabase(r)
 	c.TLS.complete(r)
 	if len(c.Issuers) == 0 {
 		r.add("issuers", "there must be at least one issuer; vidimusd init makes one")

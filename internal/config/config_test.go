@@ -143,6 +143,9 @@ func TestParseNamesEachMistakeWithItsLine(t *testing.T) {
 		{"root of another CA", replaced("root: ca.pem", "root: other.pem"), "line 7: issuers[0]: \"CN=ca\" in"},
 		{"certificate that is a key", replaced("ca.pem", "ca.key"), "line 8: issuers[0].certificate: " + dir + "/ca.key: "},
 		{"no folder for the database", replaced("vidimusd.db", "none/vidimusd.db"), "line 5: database: there is no folder"},
+		{"database URL", replaced("vidimusd.db", "postgres://me:secret@db.example.org:port/x"), "line 5: database: postgres://…: it is no URL"},
+		{"database's TLS", replaced("vidimusd.db", "postgres://me:secret@db.example.org/x?sslmode=no"), "line 5: database: postgres://me@db.example.org/x: failed to configure TLS (sslmode"},
+		{"database's pool", replaced("vidimusd.db", "postgres://me:secret@db.example.org/x?pool_max_conns=0"), "line 5: database: postgres://me@db.example.org/x: pool_max_conns"},
 		{"issuer's name", replaced("main", "Main CA"), "line 7: issuers[0].name: "},
 		{"issuer twice", strings.Replace(second, "NAME", "main", 1), `line 14: issuers[1].name: there are two ACME directories "main"`},
 		{"directory twice", strings.Replace(second, "NAME", "main-open", 1), `line 14: issuers[1].name: there are two ACME directories "main-open"`},
@@ -170,6 +173,9 @@ func TestParseNamesEachMistakeWithItsLine(t *testing.T) {
 			if !errors.As(err, &m) {
 				t.Fatalf("the error is a %T", err)
 			}
+			if strings.Contains(err.Error(), "secret") {
+				t.Errorf("it says the password: %v", err)
+			}
 			got, want := strings.Split(err.Error(), "\n"), strings.Split(tt.want, "\n")
 			for i := range want {
 				if len(got) != len(want) || !strings.HasPrefix(got[i], want[i]) {
@@ -177,6 +183,35 @@ func TestParseNamesEachMistakeWithItsLine(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestPasswordInAFileThatIsOpenToOthers(t *testing.T) {
+	path := filepath.Join(caFolder(t), "vidimusd.yaml")
+	for _, tt := range []struct {
+		url  string
+		mode os.FileMode
+		ok   bool
+	}{
+		{"postgres://me:secret@db.example.org/x", 0o600, true},
+		{"postgres://me:secret@db.example.org/x", 0o640, false},
+		{"postgres://db.example.org/x?user=me&password=secret", 0o644, false},
+		{"postgres://me@db.example.org/x", 0o644, true},
+		{"postgres:///x?host=/run/postgresql", 0o644, true},
+	} {
+		if err := os.WriteFile(path, []byte(replaced("vidimusd.db", tt.url)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, tt.mode); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Read(path)
+		switch {
+		case (err == nil) != tt.ok || err != nil && (!strings.Contains(err.Error(), "line 5: database: ") || strings.Contains(err.Error(), "secret")):
+			t.Errorf("%s, mode %04o: %v", tt.url, tt.mode, err)
+		case err == nil && (c.Database != tt.url || c.StateDir() != filepath.Dir(path)):
+			t.Errorf("%s is taken for %q, with files in %s", tt.url, c.Database, c.StateDir())
+		}
 	}
 }
 

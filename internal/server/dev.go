@@ -25,6 +25,7 @@ type DevOptions struct {
 	HTTP01Port    int    // 0 means 80
 	TLSALPN01Port int    // 0 means 443
 	Resolver      string // HOST:PORT; "" means that every name is at this machine
+	Database      string // postgres:// URL; "" means a SQLite file in Dir
 }
 
 // DevInfo is the content of dev.json, which tells scripts about a server that is ready.
@@ -122,7 +123,7 @@ func devConfig(dir string, o DevOptions) (c *config.Config, l Listeners, err err
 			return nil, l, err
 		}
 		init := InitOptions{Dir: dir, Organisation: "Vidimus Dev", URL: "https://" + address, Listen: address,
-			ListenHTTP: l.HTTP.Addr().String(), Networks: []string{"127.0.0.0/8", "::1/128"}, CAAIdentities: []string{"ca.uni.test"}}
+			ListenHTTP: l.HTTP.Addr().String(), Database: o.Database, Networks: []string{"127.0.0.0/8", "::1/128"}, CAAIdentities: []string{"ca.uni.test"}}
 		if _, err := Init(init); err != nil {
 			return nil, l, err
 		}

@@ -29,6 +29,7 @@ type InitOptions struct {
 	Listen       string // "" means all addresses, with the port of URL
 	ListenHTTP   string // "" means all addresses, port 80
 	URLHTTP      string // "" means the host of URL, with the port of ListenHTTP
+	Database     string // postgres:// URL; "" means a SQLite file in Dir
 	Networks     []string
 	// CAAIdentities are the names of the CA in CAA records; none means the host of URL.
 	CAAIdentities []string
@@ -76,7 +77,11 @@ func Init(o InitOptions) (configPath string, err error) {
 	if err := template.Must(template.New("config").Parse(configTemplate)).Execute(&text, o); err != nil {
 		return "", err
 	}
-	return configPath, durable.WriteFile(configPath, []byte(text.String()), 0o644)
+	mode := os.FileMode(0o644)
+	if o.Database != "" { // which may have a password
+		mode = 0o600
+	}
+	return configPath, durable.WriteFile(configPath, []byte(text.String()), mode)
 }
 
 func writeCA(path string, ca issuer.CA) error {

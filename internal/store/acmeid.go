@@ -26,9 +26,13 @@ type Credentials struct {
 }
 
 // AddACMEID makes an ACME-ID with its set of names and its first credentials. It
-// fails with [ErrConflict] when there is a valid one for that FQDN.
+// fails with [ErrNotFound] when there is no such host, and with [ErrConflict] when
+// there is a valid one for that FQDN.
 func (s *Store) AddACMEID(ctx context.Context, fqdn string, names []string, c Credentials, now time.Time) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := one(ctx, tx, scanString, `SELECT fqdn FROM host WHERE fqdn = $1`+s.lock(), fqdn); err != nil {
+			return err
+		}
 		id, err := insert(ctx, tx, `INSERT INTO acme_id (fqdn, created_at, kid, hmac_key, credentials_at)
 			VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING id`,
 			fqdn, millis(now), c.KID, c.HMACKey, millis(now))
@@ -49,9 +53,12 @@ func addNames(ctx context.Context, tx *sql.Tx, id int64, names []string) error {
 	return nil
 }
 
-// ChangeNames adds names to, and removes names from, the set of an ACME-ID.
+// ChangeNames adds names to, and removes names from, the set of a valid ACME-ID.
 func (s *Store) ChangeNames(ctx context.Context, id int64, add, remove []string) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := one(ctx, tx, scanString, `SELECT fqdn FROM acme_id WHERE id = $1 AND invalid_at IS NULL`+s.lock(), id); err != nil {
+			return err
+		}
 		for _, n := range remove {
 			if err := changeOne(ctx, tx, `DELETE FROM acme_id_name WHERE acme_id = $1 AND fqdn = $2`, id, n); err != nil {
 				return missing(err)
@@ -120,24 +127,25 @@ func (s *Store) ACMEIDByID(ctx context.Context, id int64) (ACMEID, error) {
 // accounts bound to it are revoked in the same transaction.
 func (s *Store) NewCredentials(ctx context.Context, id int64, c Credentials, stop bool, now time.Time) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if stop {
-			if err := revokeAccountsOf(ctx, tx, id); err != nil {
-				return err
-			}
+		// First the credentials: who registers with the old ones is through, and found
+		// below, or too late.
+		if err := changeOne(ctx, tx, `UPDATE acme_id SET kid = $1, hmac_key = $2, credentials_at = $3
+			WHERE id = $4 AND invalid_at IS NULL`, c.KID, c.HMACKey, millis(now), id); err != nil || !stop {
+			return err
 		}
-		return changeOne(ctx, tx, `UPDATE acme_id SET kid = $1, hmac_key = $2, credentials_at = $3
-			WHERE id = $4 AND invalid_at IS NULL`, c.KID, c.HMACKey, millis(now), id)
+		return revokeAccountsOf(ctx, tx, id)
 	})
 }
 
 // RemoveACMEID makes a valid ACME-ID invalid and empties its set; the record stays.
 func (s *Store) RemoveACMEID(ctx context.Context, id int64, now time.Time) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM acme_id_name WHERE acme_id = $1`, id); err != nil {
+		if err := changeOne(ctx, tx, `UPDATE acme_id SET invalid_at = $1, hmac_key = NULL
+			WHERE id = $2 AND invalid_at IS NULL`, millis(now), id); err != nil {
 			return err
 		}
-		return changeOne(ctx, tx, `UPDATE acme_id SET invalid_at = $1, hmac_key = NULL
-			WHERE id = $2 AND invalid_at IS NULL`, millis(now), id)
+		_, err := tx.ExecContext(ctx, `DELETE FROM acme_id_name WHERE acme_id = $1`, id)
+		return err
 	})
 }
 

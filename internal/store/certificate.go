@@ -128,6 +128,12 @@ func (s *Store) Certificates(ctx context.Context, name string, fn func(Certifica
 // [ErrConflict] when it is revoked already.
 func (s *Store) Revoke(ctx context.Context, c Certificate, reason acme.RevocationReason, now time.Time) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		// One revocation of an issuer after another, so that the numbers become visible
+		// in their order: see RevocationMark.
+		if _, err := tx.ExecContext(ctx, `INSERT INTO crl (issuer, number) VALUES ($1, 0)
+			ON CONFLICT (issuer) DO UPDATE SET number = crl.number`, c.Issuer); err != nil {
+			return err
+		}
 		if err := changeOne(ctx, tx, `INSERT INTO revocation (issuer, serial, reason, revoked_at) VALUES ($1, $2, $3, $4)
 			ON CONFLICT DO NOTHING`, c.Issuer, c.Serial, reason, millis(now)); err != nil {
 			return err

@@ -163,6 +163,9 @@ func (s *Store) StartChallenge(ctx context.Context, id int64) error {
 // ready once all its authorizations are valid. A problem of nil means success.
 func (s *Store) FinishChallenge(ctx context.Context, c Challenge, problem *acme.Problem, now, expires time.Time) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.lockOrdersOf(ctx, tx, c.Authz); err != nil {
+			return err
+		}
 		if problem == nil {
 			return challengeSucceeded(ctx, tx, c, now, expires)
 		}
@@ -177,6 +180,17 @@ func (s *Store) FinishChallenge(ctx context.Context, c Challenge, problem *acme.
 		}
 		return failOrdersOf(ctx, tx, c.Authz, problem)
 	})
+}
+
+// lockOrdersOf keeps the orders of an authorization from changing: of two of their
+// authorizations that become valid at once, the second must see the first.
+func (s *Store) lockOrdersOf(ctx context.Context, tx *sql.Tx, authz int64) error {
+	if s.lock() == "" {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `SELECT id FROM acme_order WHERE id IN (SELECT order_id FROM order_authz WHERE authz_id = $1)
+		ORDER BY id`+s.lock(), authz)
+	return err
 }
 
 // keepChallenge lets a challenge's result stand when its authorization has already
@@ -218,6 +232,9 @@ func failOrdersOf(ctx context.Context, tx *sql.Tx, authz int64, problem *acme.Pr
 // count on it, become invalid.
 func (s *Store) DeactivateAuthz(ctx context.Context, id int64, from acme.Status, problem *acme.Problem) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.lockOrdersOf(ctx, tx, id); err != nil {
+			return err
+		}
 		if err := move(ctx, tx, acme.Authorizations, "authz", id, from, acme.Deactivated); err != nil {
 			return err
 		}

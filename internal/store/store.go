@@ -9,20 +9,12 @@ package store
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net/url"
-	"os"
-	"path/filepath"
-	"runtime"
 	"time"
 
 	"github.com/pressly/goose/v3"
-	"golang.org/x/sys/unix"
-	"modernc.org/sqlite"
 
 	"vidimus/internal/acme"
 )
@@ -32,95 +24,53 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrConflict says that another change came first, or that the thing exists.
 	ErrConflict = errors.New("changed or taken by another request")
+	// ErrUnavailable says that the database did not do it now, for a reason that has
+	// nothing to do with what was asked: it is down, restarts, or has no room.
+	ErrUnavailable = errors.New("the database is not available")
 )
-
-//go:embed migrations/*.sql
-var migrations embed.FS
 
 // Store is the database. It is safe for concurrent use.
 type Store struct {
-	write  *sql.DB // one connection, for writes
-	writes writer
-	read   *sql.DB
+	write *sql.DB // SQLite: one connection, for writes
+	read  *sql.DB // PostgreSQL: for everything
+
+	writes   writer    // SQLite's
+	postgres *postgres // nil with SQLite
 }
 
-// Open opens the SQLite database at path, makes it (0600) when it isn't there, and
-// brings its tables up to date. Each commit is durable (synchronous=FULL).
-func Open(ctx context.Context, path string) (*Store, error) {
-	s, err := open(ctx, path)
-	if err != nil {
-		return nil, fmt.Errorf("opening the database %s: %w", path, err)
-	}
-	return s, nil
-}
-
-func open(ctx context.Context, path string) (_ *Store, err error) {
-	// SQLite would make the file with the umask's mode; it gives the -wal and -shm
-	// files the mode of this one.
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	f.Close()
-
+// Open opens a database and brings its tables up to date: that of a postgres:// URL,
+// or the SQLite file at a path, which is made (0600) when it isn't there. A change
+// that has been made is durable.
+func Open(ctx context.Context, database string) (_ *Store, err error) {
 	s := new(Store)
-	defer func() {
-		if err != nil {
-			s.Close()
-		}
-	}()
-	dsn := func(txlock string) string {
-		q := url.Values{"_txlock": {txlock}, "_pragma": {
-			"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)"}}
-		return (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: q.Encode()}).String()
+	if IsURL(database) {
+		err = s.openPostgres(ctx, database)
+	} else {
+		err = s.openSQLite(ctx, database)
 	}
-	if s.write, err = openPool(dsn("immediate")); err != nil {
-		return nil, err
+	if err != nil {
+		s.Close()
+		return nil, fmt.Errorf("opening the database %s: %w", Redacted(database), err)
 	}
-	s.write.SetMaxOpenConns(1)
-	s.writes.db = s.write
-	if err := s.migrate(ctx, path); err != nil {
-		return nil, err
-	}
-	if s.read, err = openPool(dsn("deferred")); err != nil {
-		return nil, err
-	}
-	s.read.SetMaxOpenConns(2 * runtime.NumCPU())
-	s.read.SetMaxIdleConns(2 * runtime.NumCPU())
 	return s, nil
 }
 
-func openPool(dsn string) (*sql.DB, error) {
-	c, err := sqlite.NewConnector(dsn)
-	if err != nil {
-		return nil, err
-	}
-	return sql.OpenDB(prepared{c}), nil
+// tablesAreNewer words that the tables have version has, and this program knows less.
+func tablesAreNewer(has, newest int64) error {
+	return fmt.Errorf("it was made by a newer vidimusd (its tables are version %d, this program knows %d); use that one", has, newest)
 }
 
-// migrate runs what migrations are missing. A lock on the database's directory
-// keeps two processes from doing so at once.
-func (s *Store) migrate(ctx context.Context, path string) error {
-	dir, err := os.Open(filepath.Dir(path))
+// bringUp runs what migrations are missing.
+func bringUp(ctx context.Context, p *goose.Provider) error {
+	has, err := p.GetDBVersion(ctx)
 	if err != nil {
 		return err
 	}
-	defer dir.Close() // which also unlocks
-	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
-		return fmt.Errorf("locking %s: %w", dir.Name(), err)
-	}
-	sub, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, s.write, sub)
-	if err != nil {
-		return err
-	}
-	if has, err := p.GetDBVersion(ctx); err != nil {
-		return err
-	} else if newest := p.ListSources()[len(p.ListSources())-1].Version; has > newest {
-		return fmt.Errorf("it was made by a newer vidimusd (its tables are version %d, this program knows %d); use that one", has, newest)
+	switch newest := p.ListSources()[len(p.ListSources())-1].Version; {
+	case has > newest:
+		return tablesAreNewer(has, newest)
+	case has == newest:
+		return nil
 	}
 	_, err = p.Up(ctx)
 	return err
@@ -143,11 +93,30 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// update runs fn in a write transaction, perhaps twice (see [writer.do]). A request
-// that is gone must not leave a change half decided, so the caller's cancellation does
-// not reach it.
+// update runs fn in a write transaction, perhaps several times (see [writer.do] and
+// [postgres.do]). A request that is gone must not leave a change half decided, so the
+// caller's cancellation does not reach it.
+//
+// With SQLite nothing else writes meanwhile. With PostgreSQL transactions run side by
+// side, each statement on what is committed when it begins (READ COMMITTED): what is
+// read to decide by is locked first (see [Store.lock]), or the statement that changes
+// it decides by itself.
 func (s *Store) update(ctx context.Context, fn func(ctx context.Context, tx *sql.Tx) error) error {
-	return s.writes.do(context.WithoutCancel(ctx), fn)
+	ctx = context.WithoutCancel(ctx)
+	if s.postgres != nil {
+		return s.postgres.do(ctx, fn)
+	}
+	return s.writes.do(ctx, fn)
+}
+
+// lock is what a SELECT of rows that other transactions must leave alone ends with.
+// Rows of several tables are locked in the order host, acme_id, account, acme_order,
+// challenge, authz, certificate; those of one table in the order of their keys.
+func (s *Store) lock() string {
+	if s.postgres != nil {
+		return " FOR UPDATE"
+	}
+	return ""
 }
 
 // changeOne runs a statement that must change exactly one row.
@@ -195,30 +164,45 @@ func unwatched(ctx context.Context) context.Context {
 }
 
 // collect reads all rows by scan; the list is empty, not nil, when there is none.
-func collect[T any](ctx context.Context, q querier, scan func(row scanner) (T, error), query string, args ...any) ([]T, error) {
-	rows, err := q.QueryContext(unwatched(ctx), query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	out := []T{}
-	for rows.Next() {
-		v, err := scan(rows)
+func collect[T any](ctx context.Context, q querier, scan func(row scanner) (T, error), query string, args ...any) (out []T, err error) {
+	err = reading(ctx, q, func(ctx context.Context) error {
+		rows, err := q.QueryContext(ctx, query, args...)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		out = append(out, v)
-	}
-	return out, rows.Err()
+		defer rows.Close()
+		out = []T{}
+		for rows.Next() {
+			v, err := scan(rows)
+			if err != nil {
+				return err
+			}
+			out = append(out, v)
+		}
+		return rows.Err()
+	})
+	return out, err
 }
 
 // one reads a single row by scan.
-func one[T any](ctx context.Context, q querier, scan func(row scanner) (T, error), query string, args ...any) (T, error) {
-	v, err := scan(q.QueryRowContext(unwatched(ctx), query, args...))
-	if errors.Is(err, sql.ErrNoRows) {
-		err = ErrNotFound
-	}
+func one[T any](ctx context.Context, q querier, scan func(row scanner) (T, error), query string, args ...any) (v T, err error) {
+	err = reading(ctx, q, func(ctx context.Context) (err error) {
+		v, err = scan(q.QueryRowContext(ctx, query, args...))
+		if errors.Is(err, sql.ErrNoRows) {
+			return ErrNotFound
+		}
+		return err
+	})
 	return v, err
+}
+
+// reading runs a read, outside a transaction once more when the database went away.
+func reading(ctx context.Context, q querier, read func(context.Context) error) error {
+	ctx = unwatched(ctx)
+	if _, inside := q.(*sql.Tx); inside {
+		return read(ctx)
+	}
+	return persist(ctx, read, lost)
 }
 
 type scanner interface{ Scan(dest ...any) error }

@@ -14,6 +14,7 @@ import (
 
 	"vidimus/internal/acme"
 	"vidimus/internal/identifier"
+	"vidimus/internal/store/postgrestest"
 )
 
 var day = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -29,6 +30,14 @@ func openAt(t *testing.T, path string) *Store {
 }
 
 func openNew(t *testing.T) *Store { return openAt(t, filepath.Join(t.TempDir(), "test.db")) }
+
+// onBoth runs a test on an empty database of each kind.
+func onBoth(t *testing.T, test func(t *testing.T, s *Store)) {
+	t.Run("SQLite", func(t *testing.T) { test(t, openNew(t)) })
+	t.Run("PostgreSQL", func(t *testing.T) { test(t, openAt(t, postgrestest.URL(t))) })
+}
+
+func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 
 func newTestAccount(t *testing.T, s *Store, thumbprint string) Account {
 	t.Helper()
@@ -128,8 +137,9 @@ func TestOpenNamesAFileThatIsNoDatabase(t *testing.T) {
 	}
 }
 
-func TestAKeyHasOneAccountInADirectory(t *testing.T) {
-	s := openNew(t)
+func TestAKeyHasOneAccountInADirectory(t *testing.T) { onBoth(t, testAKeyHasOneAccountInADirectory) }
+
+func testAKeyHasOneAccountInADirectory(t *testing.T, s *Store) {
 	a := newTestAccount(t, s, "thumbprint")
 	if err := s.NewAccount(t.Context(), &a); !errors.Is(err, ErrConflict) {
 		t.Errorf("a second account of the key: %v; want a conflict", err)
@@ -144,7 +154,10 @@ func TestAKeyHasOneAccountInADirectory(t *testing.T) {
 }
 
 func TestOfManyIssuancesOfAnOrderOneBegins(t *testing.T) {
-	s := openNew(t)
+	onBoth(t, testOfManyIssuancesOfAnOrderOneBegins)
+}
+
+func testOfManyIssuancesOfAnOrderOneBegins(t *testing.T, s *Store) {
 	o, _ := newTestOrder(t, s, acme.Ready)
 	const racers = 8
 	errs := make([]error, racers)
@@ -173,8 +186,9 @@ func TestOfManyIssuancesOfAnOrderOneBegins(t *testing.T) {
 	}
 }
 
-func TestFinishIssuanceHappensOnce(t *testing.T) {
-	s := openNew(t)
+func TestFinishIssuanceHappensOnce(t *testing.T) { onBoth(t, testFinishIssuanceHappensOnce) }
+
+func testFinishIssuanceHappensOnce(t *testing.T, s *Store) {
 	o, _ := newTestOrder(t, s, acme.Ready)
 	c := testCertificate("4a", o)
 	if err := s.BeginIssuance(t.Context(), c, ""); err != nil {
@@ -196,7 +210,10 @@ func TestFinishIssuanceHappensOnce(t *testing.T) {
 }
 
 func TestARefusedPredecessorLeavesTheOrderReady(t *testing.T) {
-	s := openNew(t)
+	onBoth(t, testARefusedPredecessorLeavesTheOrderReady)
+}
+
+func testARefusedPredecessorLeavesTheOrderReady(t *testing.T, s *Store) {
 	o, _ := newTestOrder(t, s, acme.Ready)
 	if err := s.BeginIssuance(t.Context(), testCertificate("4a", o), "4b"); !errors.Is(err, ErrConflict) {
 		t.Errorf("replacing an unknown certificate: %v; want a conflict", err)
@@ -217,28 +234,29 @@ func TestAChallengesResultDecidesAuthorizationAndOrder(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := openNew(t)
-			o, z := newTestOrder(t, s, acme.Pending)
-			c := z.Challenges[0]
-			if err := s.FinishChallenge(t.Context(), c, tt.problem, day, day.Add(time.Hour)); !errors.Is(err, ErrConflict) {
-				t.Errorf("the result of what has not begun: %v; want a conflict", err)
-			}
-			if err := s.StartChallenge(t.Context(), c.ID); err != nil {
-				t.Fatal(err)
-			}
-			if err := s.StartChallenge(t.Context(), c.ID); !errors.Is(err, ErrConflict) {
-				t.Errorf("starting again: %v; want a conflict", err)
-			}
-			if err := s.FinishChallenge(t.Context(), c, tt.problem, day, day.Add(time.Hour)); err != nil {
-				t.Fatal(err)
-			}
-			gotAuthz, err := s.Authz(t.Context(), z.ID)
-			if err != nil || gotAuthz.Status != tt.authz || (gotAuthz.Challenges[0].Error != nil) != (tt.problem != nil) {
-				t.Errorf("authorization %+v, %v; want %s", gotAuthz, err, tt.authz)
-			}
-			if got, err := s.Order(t.Context(), o.ID); err != nil || got.Status != tt.order {
-				t.Errorf("order %s, %v; want %s", got.Status, err, tt.order)
-			}
+			onBoth(t, func(t *testing.T, s *Store) {
+				o, z := newTestOrder(t, s, acme.Pending)
+				c := z.Challenges[0]
+				if err := s.FinishChallenge(t.Context(), c, tt.problem, day, day.Add(time.Hour)); !errors.Is(err, ErrConflict) {
+					t.Errorf("the result of what has not begun: %v; want a conflict", err)
+				}
+				if err := s.StartChallenge(t.Context(), c.ID); err != nil {
+					t.Fatal(err)
+				}
+				if err := s.StartChallenge(t.Context(), c.ID); !errors.Is(err, ErrConflict) {
+					t.Errorf("starting again: %v; want a conflict", err)
+				}
+				if err := s.FinishChallenge(t.Context(), c, tt.problem, day, day.Add(time.Hour)); err != nil {
+					t.Fatal(err)
+				}
+				gotAuthz, err := s.Authz(t.Context(), z.ID)
+				if err != nil || gotAuthz.Status != tt.authz || (gotAuthz.Challenges[0].Error != nil) != (tt.problem != nil) {
+					t.Errorf("authorization %+v, %v; want %s", gotAuthz, err, tt.authz)
+				}
+				if got, err := s.Order(t.Context(), o.ID); err != nil || got.Status != tt.order {
+					t.Errorf("order %s, %v; want %s", got.Status, err, tt.order)
+				}
+			})
 		})
 	}
 }
@@ -275,8 +293,9 @@ func TestTwoProcessesWriteOneFileAtOnce(t *testing.T) {
 	}
 }
 
-func TestReadOfARequestThatIsGone(t *testing.T) {
-	s := openNew(t)
+func TestReadOfARequestThatIsGone(t *testing.T) { onBoth(t, testReadOfARequestThatIsGone) }
+
+func testReadOfARequestThatIsGone(t *testing.T, s *Store) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := s.Account(ctx, 1); !errors.Is(err, context.Canceled) {

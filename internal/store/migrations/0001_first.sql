@@ -50,7 +50,7 @@ CREATE TABLE account (
     contact    TEXT    NOT NULL, -- JSON
     agreed_at  INTEGER,          -- to the terms of service
     acme_id    INTEGER REFERENCES acme_id (id) ON DELETE SET NULL,
-    bound      INTEGER NOT NULL, -- 1: made by an external account binding
+    bound      BOOLEAN NOT NULL, -- made by an external account binding
     created_at INTEGER NOT NULL,
     UNIQUE (directory, thumbprint)
 );
@@ -74,7 +74,7 @@ CREATE TABLE authz (
     account_id INTEGER NOT NULL REFERENCES account (id),
     type       TEXT    NOT NULL,
     value      TEXT    NOT NULL, -- without the "*." of a wildcard
-    wildcard   INTEGER NOT NULL,
+    wildcard   BOOLEAN NOT NULL,
     status     TEXT    NOT NULL,
     created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL

@@ -1,0 +1,71 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/pressly/goose/v3"
+	"golang.org/x/sys/unix"
+	"modernc.org/sqlite"
+)
+
+func (s *Store) openSQLite(ctx context.Context, path string) error {
+	// SQLite would make the file with the umask's mode; it gives the -wal and -shm
+	// files the mode of this one.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	f.Close()
+
+	dsn := func(txlock string) string {
+		q := url.Values{"_txlock": {txlock}, "_pragma": {
+			"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)"}}
+		return (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: q.Encode()}).String()
+	}
+	if s.write, err = openPool(dsn("immediate")); err != nil {
+		return err
+	}
+	s.write.SetMaxOpenConns(1)
+	s.writes.db = s.write
+	if err := s.migrateSQLite(ctx, path); err != nil {
+		return err
+	}
+	if s.read, err = openPool(dsn("deferred")); err != nil {
+		return err
+	}
+	s.read.SetMaxOpenConns(2 * runtime.NumCPU())
+	s.read.SetMaxIdleConns(2 * runtime.NumCPU())
+	return nil
+}
+
+func openPool(dsn string) (*sql.DB, error) {
+	c, err := sqlite.NewConnector(dsn)
+	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(prepared{c}), nil
+}
+
+// migrateSQLite brings the tables up to date. A lock on the database's directory keeps
+// two processes from doing so at once.
+func (s *Store) migrateSQLite(ctx context.Context, path string) error {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close() // which also unlocks
+	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
+		return fmt.Errorf("locking %s: %w", dir.Name(), err)
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, s.write, migrations{})
+	if err != nil {
+		return err
+	}
+	return bringUp(ctx, p)
+}
