@@ -423,12 +423,12 @@ func TestRevocation(t *testing.T) {
 	c.post("/revoke-cert", revoke(byAccount, 4)).problem("alreadyRevoked", 400)
 	c.send(jws{path: "/revoke-cert", payload: revoke(byKey, 1), embed: true, key: key}).want(200)
 
-	der, err := s.iss.CRLs().CRL(t.Context())
+	der, err := s.iss.CRLs(s.iss.Current()).CRL(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	crl, err := x509.ParseRevocationList(der)
-	if err != nil || crl.CheckSignatureFrom(s.iss.CA) != nil {
+	if err != nil || crl.CheckSignatureFrom(s.iss.Current().CA) != nil {
 		t.Fatal(err)
 	}
 	got := map[string]int{}

@@ -112,23 +112,6 @@ func (s *Server) stillAuthorised(r *request, o store.Order) ([]store.Authz, erro
 	return authzs, nil
 }
 
-// certificate sends a certificate and the chain above it (§7.4.2).
-func (s *Server) certificate(r *request) (reply, error) {
-	c, err := s.Store.Certificate(r.http.Context(), r.http.PathValue("id"))
-	if errors.Is(err, store.ErrNotFound) || err == nil && (c.Account != r.account.ID || c.DER == nil) {
-		return reply{}, notFound("there is no certificate %s of this account", clip(r.http.PathValue("id")))
-	}
-	if err != nil {
-		return reply{}, err
-	}
-	leaf, err := certificateOf(c)
-	if err != nil {
-		return reply{}, err
-	}
-	chain := append([]*x509.Certificate{leaf}, r.dir.Issuer.Chain...)
-	return reply{raw: certificate.MarshalChain(chain...), mediaType: "application/pem-certificate-chain"}, nil
-}
-
 func certificateOf(c store.Certificate) (*x509.Certificate, error) {
 	leaf, err := x509.ParseCertificate(c.DER)
 	if err != nil {
@@ -228,7 +211,7 @@ func (s *Server) byRenewalID(r *request, id string) (store.Certificate, error) {
 		return store.Certificate{}, acme.Problemf(acme.Malformed, "%q is no certificate identifier (RFC 9773 §4.1): %v", clip(id), err)
 	}
 	c, err := s.Store.Certificate(r.http.Context(), hex.EncodeToString(serial.Bytes()))
-	if errors.Is(err, store.ErrNotFound) || err == nil && (c.DER == nil || c.Issuer != r.dir.Issuer.Name) || !bytes.Equal(aki, r.dir.Issuer.CA.SubjectKeyId) {
+	if errors.Is(err, store.ErrNotFound) || err == nil && (c.DER == nil || c.Issuer != r.dir.Issuer.Name) || !hasKeyID(r, c, aki) {
 		return c, notFound("this issuer has not issued a certificate %s", clip(id))
 	}
 	if err != nil {

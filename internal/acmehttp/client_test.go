@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -71,8 +72,8 @@ func newServer(t *testing.T, changes ...func(*acmehttp.Config)) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	iss, err := issuer.New(issuer.Issuer{Name: "main", CA: ca.Certificate, Chain: chainOf(ca), Root: root.Certificate,
-		Validity: 90 * 24 * time.Hour, Store: db}, ca.Key)
+	iss, err := issuer.New(issuer.Issuer{Name: "main", Validity: 90 * 24 * time.Hour, Store: db, Intermediates: []*issuer.Intermediate{
+		{CA: ca.Certificate, Key: ca.Key, Chains: [][]*x509.Certificate{chainOf(ca)}, Root: root.Certificate}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -90,6 +90,7 @@ func (s *Server) routes() {
 	post("/authz/{id}", byAccount, s.authz)
 	post("/chall/{id}", byAccount, s.challenge)
 	post("/cert/{id}", byAccount, s.certificate)
+	post("/cert/{id}/{chain}", byAccount, s.certificate)
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.write(w, r, &request{http: r}, reply{}, notFound("there is nothing at %s", r.URL.Path))
 	})

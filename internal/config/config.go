@@ -47,16 +47,15 @@ type TLS struct {
 // Issuer is a local CA with its ACME directories, /acme/NAME and, when open,
 // /acme/NAME-open.
 type Issuer struct {
-	Name           string   `yaml:"name"`
-	Certificate    string   `yaml:"certificate"` // PEM file: the issuing CA, and intermediates above it
-	Key            string   `yaml:"key"`         // PEM file, mode 0600
-	Root           string   `yaml:"root"`        // PEM file
-	Validity       Duration `yaml:"validity"`    // of a certificate, 6 to 398 days; default 90d
-	Open           bool     `yaml:"open"`        // a second directory, without EAB, with challenges
-	TermsOfService string   `yaml:"terms_of_service"`
-	Website        string   `yaml:"website"`
-	CAAIdentities  []string `yaml:"caa_identities"` // domain names of the CA in CAA records; default the host of the URL
-	CAACheck       string   `yaml:"caa_check"`      // "open", the default: of names proved by challenge; "always": of those granted to ACME-IDs too; "never"
+	Name           string `yaml:"name"`
+	Intermediate   `yaml:",inline"`
+	Intermediates  []Intermediate `yaml:"intermediates"` // in place of the one above; complete has it in both places
+	Validity       Duration       `yaml:"validity"`      // of a certificate, 6 to 398 days; default 90d
+	Open           bool           `yaml:"open"`          // a second directory, without EAB, with challenges
+	TermsOfService string         `yaml:"terms_of_service"`
+	Website        string         `yaml:"website"`
+	CAAIdentities  []string       `yaml:"caa_identities"` // domain names of the CA in CAA records; default the host of the URL
+	CAACheck       string         `yaml:"caa_check"`      // "open", the default: of names proved by challenge; "always": of those granted to ACME-IDs too; "never"
 }
 
 // Validation says how challenges are validated.
@@ -303,17 +302,7 @@ func (i *Issuer) complete(r *reader, path string, seen map[string]bool) {
 			r.add(at(link.key), "%q is not a URL", link.value)
 		}
 	}
-	for _, f := range []struct {
-		key  string
-		file *string
-	}{{"certificate", &i.Certificate}, {"key", &i.Key}, {"root", &i.Root}} {
-		if *f.file == "" {
-			r.add(at(f.key), "name a PEM file; vidimusd init makes one")
-			continue
-		}
-		*f.file = r.path(*f.file)
-	}
-	r.issuerFiles(path, i)
+	i.completeIntermediates(r, path)
 }
 
 // Directories lists the names of the issuer's ACME directories.

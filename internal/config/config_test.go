@@ -140,7 +140,7 @@ func TestParseNamesEachMistakeWithItsLine(t *testing.T) {
 		{"missing certificate", replaced("ca.pem", "none.pem"), "line 8: issuers[0].certificate: open " + dir + "/none.pem"},
 		{"key open to others", replaced("ca.key", "open.key"), "line 9: issuers[0].key: " + dir + "/open.key is open to others (mode 0644)"},
 		{"key of another CA", replaced("ca.key", "other.key"), "line 7: issuers[0]: the key in"},
-		{"root of another CA", replaced("root: ca.pem", "root: other.pem"), "line 7: issuers[0]: \"CN=ca\" in"},
+		{"root of another CA", replaced("root: ca.pem", "root: other.pem"), "line 7: issuers[0]: " + dir + "/ca.pem: \"CN=ca\" is not signed by \"CN=other\""},
 		{"certificate that is a key", replaced("ca.pem", "ca.key"), "line 8: issuers[0].certificate: " + dir + "/ca.key: "},
 		{"no folder for the database", replaced("vidimusd.db", "none/vidimusd.db"), "line 5: database: there is no folder"},
 		{"database URL", replaced("vidimusd.db", "postgres://me:secret@db.example.org:port/x"), "line 5: database: postgres://…: it is no URL"},

@@ -32,7 +32,7 @@ func must[T any](v T, err error) T {
 
 // newIssuer makes an issuer with a fresh root; its issuing CA has the key, or one of
 // its own when key is nil.
-func newIssuer(t *testing.T, key crypto.Signer) *Issuer {
+func newIssuer(t testing.TB, key crypto.Signer) *Issuer {
 	t.Helper()
 	root := must(NewRoot("Test", time.Now()))
 	ca := must(NewIssuing("Test", "main", root, time.Now()))
@@ -44,8 +44,12 @@ func newIssuer(t *testing.T, key crypto.Signer) *Issuer {
 	}
 	db := must(store.Open(t.Context(), filepath.Join(t.TempDir(), "test.db")))
 	t.Cleanup(func() { db.Close() })
-	return must(New(Issuer{Name: "main", CA: ca.Certificate, Chain: []*x509.Certificate{ca.Certificate}, Root: root.Certificate,
-		Validity: 90 * 24 * time.Hour, CRLURL: "http://ca.test/main.crl", CAURL: "http://ca.test/main.cer", Store: db}, ca.Key))
+	return must(New(Issuer{Name: "main", Validity: 90 * 24 * time.Hour, Store: db, Intermediates: []*Intermediate{intermediate(root, ca, time.Time{})}}))
+}
+
+func intermediate(root, ca CA, from time.Time) *Intermediate {
+	return &Intermediate{CA: ca.Certificate, Key: ca.Key, Chains: [][]*x509.Certificate{{ca.Certificate}}, Root: root.Certificate,
+		From: from, CRLURL: "http://ca.test/main.crl", CAURL: "http://ca.test/main.cer"}
 }
 
 func ids(names ...string) []identifier.Identifier {
@@ -66,8 +70,9 @@ func verify(t *testing.T, i *Issuer, der []byte, name string) *x509.Certificate 
 	t.Helper()
 	cert := must(x509.ParseCertificate(der))
 	roots, above := x509.NewCertPool(), x509.NewCertPool()
-	roots.AddCert(i.Root)
-	for _, c := range i.Chain {
+	by := i.SignerOf(cert)
+	roots.AddCert(by.Root)
+	for _, c := range by.Chains[0] {
 		above.AddCert(c)
 	}
 	if _, err := cert.Verify(x509.VerifyOptions{Roots: roots, Intermediates: above, DNSName: name}); err != nil {
@@ -92,8 +97,8 @@ func TestACertificateVerifiesUnderTheRoot(t *testing.T) {
 		t.Errorf("it lives %s; want %s", life, i.Validity)
 	}
 	if cert.IsCA || cert.Subject.CommonName != "" || cert.KeyUsage != x509.KeyUsageDigitalSignature ||
-		!slices.Equal(cert.CRLDistributionPoints, []string{i.CRLURL}) || !slices.Equal(cert.IssuingCertificateURL, []string{i.CAURL}) ||
-		!bytes.Equal(cert.AuthorityKeyId, i.CA.SubjectKeyId) {
+		!slices.Equal(cert.CRLDistributionPoints, []string{i.Current().CRLURL}) || !slices.Equal(cert.IssuingCertificateURL, []string{i.Current().CAURL}) ||
+		!bytes.Equal(cert.AuthorityKeyId, i.Current().CA.SubjectKeyId) {
 		t.Errorf("its profile is wrong: %+v", cert)
 	}
 	if n := len(cert.SerialNumber.Bytes()); n != 16 || c.Serial != cert.SerialNumber.Text(16) {
@@ -124,7 +129,7 @@ func TestEveryKindOfCAKeySigns(t *testing.T) {
 				t.Fatal(err)
 			}
 			verify(t, i, c.DER, "www.example.org")
-			if again := must(i.sign(c.TBS)); !bytes.Equal(again, c.DER) {
+			if again := must(i.sign(&c)); !bytes.Equal(again, c.DER) {
 				t.Error("signing the same again gives another certificate")
 			}
 		})
@@ -137,7 +142,7 @@ func TestFinishAfterACrashGivesTheCertificateThatWasIntended(t *testing.T) {
 	if err := i.Store.BeginIssuance(t.Context(), c, ""); err != nil {
 		t.Fatal(err)
 	}
-	signed := must(i.sign(c.TBS)) // and then the power failed
+	signed := must(i.sign(&c)) // and then the power failed
 
 	unfinished, err := i.Store.UnfinishedCertificates(t.Context())
 	if err != nil || len(unfinished) != 1 {
@@ -200,7 +205,7 @@ func TestNoCertificateOutlivesItsCA(t *testing.T) {
 		{-time.Hour, false},
 	}
 	for _, tt := range tests {
-		i.Now = func() time.Time { return i.CA.NotAfter.Add(-tt.left) }
+		i.Now = func() time.Time { return i.Oldest().CA.NotAfter.Add(-tt.left) }
 		_, err := i.Issue(t.Context(), request("www.example.org"))
 		if (err == nil) != tt.ok || err != nil && !strings.Contains(err.Error(), "new CA") {
 			t.Errorf("with %s left: %v", tt.left, err)
@@ -210,19 +215,31 @@ func TestNoCertificateOutlivesItsCA(t *testing.T) {
 
 func TestNewRefusesWhatCannotSign(t *testing.T) {
 	good := newIssuer(t, nil)
-	other := must(certificate.KeySpec{}.Generate())
-	if _, err := New(*good, other); err == nil {
-		t.Error("took the key of another certificate")
+	with := func(change func(m *Intermediate)) Issuer {
+		i, m := *good, *good.Current()
+		ca := *m.CA
+		m.CA = &ca
+		change(&m)
+		i.Intermediates = []*Intermediate{&m}
+		return i
 	}
-	for name, change := range map[string]func(*x509.Certificate){
-		"no CA":             func(c *x509.Certificate) { c.IsCA = false },
-		"no CRL sign":       func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCertSign },
-		"no key identifier": func(c *x509.Certificate) { c.SubjectKeyId = nil },
+	other := must(certificate.KeySpec{}.Generate())
+	for name, change := range map[string]func(*Intermediate){
+		"another key":       func(m *Intermediate) { m.Key = other },
+		"no CA":             func(m *Intermediate) { m.CA.IsCA = false },
+		"no CRL sign":       func(m *Intermediate) { m.CA.KeyUsage = x509.KeyUsageCertSign },
+		"no key identifier": func(m *Intermediate) { m.CA.SubjectKeyId = nil },
 	} {
-		i, ca := *good, *good.CA
-		change(&ca)
-		i.CA = &ca
-		if _, err := New(i, good.key); err == nil {
+		if _, err := New(with(change)); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	twice, none := *good, *good
+	second := *good.Current()
+	twice.Intermediates = append(twice.Intermediates, &second)
+	none.Intermediates = nil
+	for name, i := range map[string]Issuer{"a key twice": twice, "no intermediate": none} {
+		if _, err := New(i); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}

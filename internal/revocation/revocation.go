@@ -21,9 +21,10 @@ const Life = 24 * time.Hour
 
 // Signer is what signs the CRLs of an issuer.
 type Signer struct {
-	Issuer string // name on record
-	CA     *x509.Certificate
-	Key    crypto.Signer
+	Issuer       string // name on record
+	AuthorityKey string // on record with what CA has signed
+	CA           *x509.Certificate
+	Key          crypto.Signer
 }
 
 // Publisher keeps the newest CRL of one issuer. It is safe for concurrent use.
@@ -71,7 +72,7 @@ func (p *Publisher) CRL(ctx context.Context) ([]byte, error) {
 func (p *Publisher) sign(ctx context.Context, now time.Time) ([]byte, error) {
 	// A certificate is named until after its end (RFC 5280 §3.3): the hour is for
 	// clocks that are slow.
-	revoked, err := p.store.Revocations(ctx, p.signer.Issuer, now.Add(-time.Hour))
+	revoked, err := p.store.Revocations(ctx, p.signer.Issuer, p.signer.AuthorityKey, now.Add(-time.Hour))
 	if err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ func newStage(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	return &stage{t, Signer{"main", ca, key}, db, noon}
+	return &stage{t, Signer{"main", "01", ca, key}, db, noon}
 }
 
 func (s *stage) publisher() *Publisher {

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strconv"
 
-	"vidimus/internal/certificate"
 	"vidimus/internal/issuer"
 	"vidimus/internal/revocation"
 )
@@ -17,9 +16,16 @@ import (
 func (s *Server) pages() http.Handler {
 	mux := http.NewServeMux()
 	for _, iss := range s.issuers {
-		mux.HandleFunc("GET /crl/"+iss.Name+".crl", s.crl(iss, iss.CRLs()))
-		mux.HandleFunc("GET /ca/"+iss.Name+".cer", send("application/pkix-cert", iss.CA.Raw))
-		mux.HandleFunc("GET /ca/"+iss.Name+"-root.pem", send("application/x-pem-file", certificate.MarshalChain(iss.Root)))
+		for _, m := range iss.Intermediates {
+			crl, cer := s.crl(iss, iss.CRLs(m)), send("application/pkix-cert", m.CA.Raw)
+			mux.HandleFunc("GET "+crlPath(iss.Name, m), crl)
+			mux.HandleFunc("GET "+caPath(iss.Name, m), cer)
+			if m == iss.Oldest() { // without a key identifier, as in certificates of old
+				mux.HandleFunc("GET /crl/"+iss.Name+".crl", crl)
+				mux.HandleFunc("GET /ca/"+iss.Name+".cer", cer)
+			}
+		}
+		mux.HandleFunc("GET /ca/"+iss.Name+"-root.pem", send("application/x-pem-file", rootsPEM(iss)))
 	}
 	mux.HandleFunc("GET /{$}", s.front)
 	return mux

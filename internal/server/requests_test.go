@@ -25,7 +25,7 @@ func served(t *testing.T, s *Server) (client *http.Client, stop func() error) {
 	go func() { ended <- s.Serve(ctx) }()
 	stop = sync.OnceValue(func() error { cancel(); return <-ended })
 	roots := x509.NewCertPool()
-	roots.AddCert(s.issuers[0].Root)
+	roots.AddCert(s.issuers[0].Current().Root)
 	client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
 	t.Cleanup(func() { client.CloseIdleConnections(); stop() })
 	return client, stop

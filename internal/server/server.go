@@ -125,20 +125,11 @@ func (l Listeners) close() error {
 func (s *Server) openIssuers() error {
 	for i := range s.config.Issuers {
 		c := &s.config.Issuers[i]
-		ca, err := c.Load()
-		if err != nil {
-			return fmt.Errorf("issuer %s: %w", c.Name, err)
-		}
-		iss := issuer.Issuer{Name: c.Name, CA: ca.Certificate, Chain: ca.Chain, Root: ca.Root, Validity: time.Duration(c.Validity), Store: s.store}
-		if base := s.config.URLHTTP; base != "" {
-			iss.CRLURL = base + "/crl/" + c.Name + ".crl"
-			iss.CAURL = base + "/ca/" + c.Name + ".cer"
-		}
-		complete, err := issuer.New(iss, ca.Key)
+		iss, err := openIssuer(c, s.config.URLHTTP, s.store)
 		if err != nil {
 			return err
 		}
-		s.issuers = append(s.issuers, complete)
+		s.issuers = append(s.issuers, iss)
 	}
 	return nil
 }

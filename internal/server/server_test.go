@@ -236,7 +236,7 @@ func TestServeAnswersOverBothListenersUntilItIsStopped(t *testing.T) {
 	go func() { ended <- s.Serve(ctx) }()
 
 	roots := x509.NewCertPool()
-	roots.AddCert(s.issuers[0].Root)
+	roots.AddCert(s.issuers[0].Current().Root)
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
 	defer client.CloseIdleConnections()
 	secure, plain := "https://"+s.listen.ACME.Addr().String(), "http://"+s.listen.HTTP.Addr().String()
@@ -257,7 +257,7 @@ func TestServeAnswersOverBothListenersUntilItIsStopped(t *testing.T) {
 			t.Errorf("%s: %s, %q, %v", tt.url, resp.Status, resp.Header, err)
 		}
 		if strings.HasSuffix(tt.url, "root.pem") {
-			if chain, err := certificate.ParseChain(body); err != nil || !chain[0].Equal(s.issuers[0].Root) {
+			if chain, err := certificate.ParseChain(body); err != nil || !chain[0].Equal(s.issuers[0].Current().Root) {
 				t.Errorf("%s holds %v, %v", tt.url, chain, err)
 			}
 		}

@@ -58,7 +58,8 @@ func (o *ownCertificate) keepFresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	data = append(data, certificate.MarshalChain(append([]*x509.Certificate{leaf}, o.issuer.Chain...)...)...)
+	by := o.issuer.SignerOf(leaf)
+	data = append(data, certificate.MarshalChain(append([]*x509.Certificate{leaf}, by.Chains[0]...)...)...)
 	if err := durable.WriteFile(o.path, data, 0o600); err != nil {
 		return err
 	}
@@ -72,6 +73,7 @@ func (o *ownCertificate) keepFresh(ctx context.Context) error {
 
 func (o *ownCertificate) good(leaf *x509.Certificate) bool {
 	life := leaf.NotAfter.Sub(leaf.NotBefore)
-	return time.Until(leaf.NotAfter) > life/3 && leaf.CheckSignatureFrom(o.issuer.CA) == nil &&
+	by := o.issuer.SignerOf(leaf)
+	return time.Until(leaf.NotAfter) > life/3 && by != nil && leaf.CheckSignatureFrom(by.CA) == nil &&
 		slices.Equal(certificate.Identifiers(leaf), o.ids)
 }

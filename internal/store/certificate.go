@@ -11,18 +11,21 @@ import (
 
 // Certificate is the record of a certificate, from the intent to sign it on.
 type Certificate struct {
-	Serial    string                  `json:"serial"` // hexadecimal, lower case
-	Issuer    string                  `json:"issuer"` // name in the configuration
-	Order     int64                   `json:"order,omitempty"`
-	Account   int64                   `json:"account,omitempty"`
-	Names     []identifier.Identifier `json:"-"`
-	TBS       []byte                  `json:"-"` // the exact bytes that are signed
-	DER       []byte                  `json:"-"` // nil: intended, and not known to be signed
-	SPKI      []byte                  `json:"-"` // SHA-256 of the subject public key info
-	NotBefore time.Time               `json:"not_before"`
-	NotAfter  time.Time               `json:"not_after"`
-	Created   time.Time               `json:"created"`
-	Issued    time.Time               `json:"issued,omitzero"`
+	Serial string `json:"serial"` // hexadecimal, lower case
+	Issuer string `json:"issuer"` // name in the configuration
+	// AuthorityKey is the subject key identifier of the CA that signs it, in hexadecimal;
+	// "" in records from before it was kept.
+	AuthorityKey string                  `json:"authority_key,omitempty"`
+	Order        int64                   `json:"order,omitempty"`
+	Account      int64                   `json:"account,omitempty"`
+	Names        []identifier.Identifier `json:"-"`
+	TBS          []byte                  `json:"-"` // the exact bytes that are signed
+	DER          []byte                  `json:"-"` // nil: intended, and not known to be signed
+	SPKI         []byte                  `json:"-"` // SHA-256 of the subject public key info
+	NotBefore    time.Time               `json:"not_before"`
+	NotAfter     time.Time               `json:"not_after"`
+	Created      time.Time               `json:"created"`
+	Issued       time.Time               `json:"issued,omitzero"`
 
 	Revoked    time.Time             `json:"revoked,omitzero"`
 	Reason     acme.RevocationReason `json:"reason,omitempty"`
@@ -49,8 +52,8 @@ func (s *Store) BeginIssuance(ctx context.Context, c Certificate, predecessor st
 			}
 		}
 		if _, err := tx.ExecContext(ctx, `INSERT INTO certificate
-			(serial, issuer, order_id, account_id, tbs, spki, not_before, not_after, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, c.Serial, c.Issuer, nullID(c.Order), nullID(c.Account),
+			(serial, issuer, authority_key, order_id, account_id, tbs, spki, not_before, not_after, created_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, c.Serial, c.Issuer, c.AuthorityKey, nullID(c.Order), nullID(c.Account),
 			c.TBS, c.SPKI, millis(c.NotBefore), millis(c.NotAfter), millis(c.Created)); err != nil {
 			return err
 		}
@@ -78,12 +81,12 @@ func (s *Store) FinishIssuance(ctx context.Context, serial string, der []byte, n
 	})
 }
 
-const certificateColumns = `c.serial, c.issuer, c.order_id, c.account_id, c.tbs, c.der, c.spki, c.not_before, c.not_after, c.created_at,
+const certificateColumns = `c.serial, c.issuer, c.authority_key, c.order_id, c.account_id, c.tbs, c.der, c.spki, c.not_before, c.not_after, c.created_at,
 	c.issued_at, c.replaced_by, r.revoked_at, r.reason FROM certificate c LEFT JOIN revocation r ON r.serial = c.serial`
 
 func scanCertificate(row scanner) (c Certificate, err error) {
 	var order, account, replaced, reason sql.NullInt64
-	err = row.Scan(&c.Serial, &c.Issuer, &order, &account, &c.TBS, &c.DER, &c.SPKI, timeColumn{&c.NotBefore}, timeColumn{&c.NotAfter},
+	err = row.Scan(&c.Serial, &c.Issuer, &c.AuthorityKey, &order, &account, &c.TBS, &c.DER, &c.SPKI, timeColumn{&c.NotBefore}, timeColumn{&c.NotAfter},
 		timeColumn{&c.Created}, timeColumn{&c.Issued}, &replaced, timeColumn{&c.Revoked}, &reason)
 	c.Order, c.Account, c.ReplacedBy, c.Reason = order.Int64, account.Int64, replaced.Int64, acme.RevocationReason(reason.Int64)
 	return c, err
@@ -160,14 +163,15 @@ func (s *Store) RevocationMark(ctx context.Context, issuer string) (int64, error
 		`SELECT COALESCE(MAX(id), 0) FROM revocation WHERE issuer = $1`, issuer)
 }
 
-// Revocations lists the revoked certificates of the issuer that end after the given
-// time; only serial, end, revocation time and reason are filled.
-func (s *Store) Revocations(ctx context.Context, issuer string, after time.Time) ([]Certificate, error) {
+// Revocations lists the revoked certificates of the issuer that the CA with this key
+// identifier signed and that end after the given time; only serial, end, revocation
+// time and reason are filled. Records without a key identifier are anybody's.
+func (s *Store) Revocations(ctx context.Context, issuer, authorityKey string, after time.Time) ([]Certificate, error) {
 	return collect(ctx, s.read, func(row scanner) (c Certificate, err error) {
 		err = row.Scan(&c.Serial, timeColumn{&c.NotAfter}, timeColumn{&c.Revoked}, &c.Reason)
 		return c, err
 	}, `SELECT c.serial, c.not_after, r.revoked_at, r.reason FROM revocation r JOIN certificate c ON c.serial = r.serial
-		WHERE r.issuer = $1 AND c.not_after > $2 ORDER BY r.id`, issuer, millis(after))
+		WHERE r.issuer = $1 AND c.authority_key IN ('', $2) AND c.not_after > $3 ORDER BY r.id`, issuer, authorityKey, millis(after))
 }
 
 // NextCRLNumber gives out the next CRL number of the issuer; it is never given

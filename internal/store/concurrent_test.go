@@ -239,7 +239,7 @@ func TestRevocationMarkGrowsWithEachRevocation(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				all, err := s.Revocations(context.Background(), "main", day)
+				all, err := s.Revocations(context.Background(), "main", "", day)
 				if err != nil {
 					t.Error(err)
 					return
