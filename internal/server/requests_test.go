@@ -82,7 +82,7 @@ func TestAProblemAndTheLogNameTheRequest(t *testing.T) {
 		t.Errorf("the front page: %d, %q", status, id)
 	}
 	s.store.Close()
-	id, status, p = get("/acme/main/renewal-info/" + base64.RawURLEncoding.EncodeToString(s.issuers[0].CA.SubjectKeyId) + ".AQ")
+	id, status, p = get("/acme/main/renewal-info/" + base64.RawURLEncoding.EncodeToString(s.issuers[0].Current().CA.SubjectKeyId) + ".AQ")
 	if status != http.StatusInternalServerError || p.RequestID != id || !strings.Contains(p.Detail, "(request "+id+")") {
 		t.Errorf("our own fault: %d, %q, %+v", status, id, p)
 	}
