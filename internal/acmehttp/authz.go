@@ -1,6 +1,7 @@
 package acmehttp
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -17,6 +18,17 @@ const (
 	// the client hears of the result at once, and neither of us polls.
 	holdPoll = 10 * time.Second
 )
+
+// holding is the context to hold an answer back with: it ends with the request, and
+// when the server stops. done must be called.
+func (s *Server) holding(r *request) (ctx context.Context, done func()) {
+	ctx, cancel := context.WithCancel(r.http.Context())
+	if s.Stopping == nil {
+		return ctx, cancel
+	}
+	forget := context.AfterFunc(s.Stopping, cancel)
+	return ctx, func() { forget(); cancel() }
+}
 
 // loadAuthz finds an authorization of the account.
 func (s *Server) loadAuthz(r *request, id int64) (store.Authz, error) {
@@ -45,7 +57,9 @@ func (s *Server) authz(r *request) (reply, error) {
 		return reply{}, err
 	}
 	if r.asGET() {
-		s.Runner.Hold(r.http.Context(), id, holdPoll)
+		ctx, done := s.holding(r)
+		s.Runner.Hold(ctx, id, holdPoll)
+		done()
 	}
 	a, err := s.loadAuthz(r, id)
 	if err != nil {

@@ -45,7 +45,9 @@ type Config struct {
 	Directory *directory.Directory
 	Runner    *validation.Runner
 	Log       *slog.Logger
-	Now       func() time.Time // nil means time.Now
+	Now       func() time.Time       // nil means time.Now
+	Problem   func(acme.ProblemType) // is told of each problem that is answered; may be nil
+	Stopping  context.Context        // once it is done no answer is held back any more; nil means never
 }
 
 // Server answers under /acme/.
@@ -194,6 +196,9 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, req *request, rep
 			level = slog.LevelError
 		}
 		log = append(log, "problem", err.Error())
+		if s.Problem != nil {
+			s.Problem(problem.Type)
+		}
 		rep = reply{status: problem.Status, body: problem, mediaType: "application/problem+json", links: rep.links, location: rep.location}
 	}
 	if r.Method == http.MethodPost || rep.nonce {

@@ -32,6 +32,7 @@ type usageError struct{ error }
 func Main(args []string, version string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // so that a second signal ends the program at once
 	root := command(version)
 	root.SetArgs(args)
 	root.SetOut(stdout)

@@ -121,6 +121,12 @@ func serveCommand(version string) *cobra.Command {
 				return err
 			}
 			defer s.Close()
+			sup, end, err := supervisor()
+			if err != nil {
+				return err
+			}
+			defer end()
+			s.Supervise(sup)
 			for i := range cfg.Issuers {
 				for _, d := range cfg.Issuers[i].Directories() {
 					log.Info("serving", "issuer", cfg.Issuers[i].Name, "directory", s.DirectoryURL(d))

@@ -34,6 +34,7 @@ type Config struct {
 	Issuers    []Issuer   `yaml:"issuers"`
 	Validation Validation `yaml:"validation"`
 	Log        Log        `yaml:"log"`
+	Operating  `yaml:",inline"`
 
 	Dir string `yaml:"-"` // the file's folder, absolute
 }
@@ -264,6 +265,7 @@ func (c *Config) complete(r *reader) {
 	}
 	c.Validation.complete(r)
 	c.Log.complete(r)
+	c.Operating.complete(r)
 }
 
 func (t *TLS) complete(r *reader) {

@@ -28,6 +28,7 @@ func (s *Server) pages() http.Handler {
 		mux.HandleFunc("GET /ca/"+iss.Name+"-root.pem", send("application/x-pem-file", rootsPEM(iss)))
 	}
 	mux.HandleFunc("GET /{$}", s.front)
+	s.health.add(mux)
 	return mux
 }
 

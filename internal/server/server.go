@@ -14,8 +14,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"sync"
-	"syscall"
 	"time"
 
 	"vidimus/internal/acme"
@@ -24,7 +22,7 @@ import (
 	"vidimus/internal/directory"
 	"vidimus/internal/identifier"
 	"vidimus/internal/issuer"
-	"vidimus/internal/requestid"
+	"vidimus/internal/metrics"
 	"vidimus/internal/store"
 	"vidimus/internal/validation"
 )
@@ -49,21 +47,25 @@ type Server struct {
 	dir     *directory.Directory
 	issuers []*issuer.Issuer
 	runner  *validation.Runner
-	own     *ownCertificate // nil when the configuration names one
+	own     *ownCertificate  // nil when the configuration names one
+	files   *fileCertificate // which is this one
 	tls     *tls.Config
 	listen  Listeners
-}
+	metrics *metrics.Metrics
+	health  *health
+	// stopping is done when the server is to stop: what only waits is answered then.
+	stopping context.Context
+	stop     context.CancelFunc
 
-// Listeners are where a server is reached.
-type Listeners struct {
-	ACME net.Listener
-	HTTP net.Listener // nil without listen_http
+	supervisor Supervisor
 }
 
 // Open opens the database and the CAs, and finishes what an earlier process left
 // unfinished. It takes over the listeners, also when it fails.
 func Open(ctx context.Context, c *config.Config, l Listeners, version string, log *slog.Logger) (_ *Server, err error) {
-	s := &Server{URL: c.URL, config: c, log: log, listen: l}
+	s := &Server{URL: c.URL, config: c, log: log, listen: l, metrics: metrics.New(version)}
+	s.stopping, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	s.health = &health{check: s.usable, stopping: s.stopping.Done()}
 	defer func() {
 		if err != nil {
 			s.Close()
@@ -88,38 +90,6 @@ func Open(ctx context.Context, c *config.Config, l Listeners, version string, lo
 	}
 	s.runner = &validation.Runner{Validator: v, Store: s.store, Log: log, CAA: caaPolicies(c)}
 	return s, s.runner.Resume(ctx)
-}
-
-// Listen opens the listeners that the configuration names.
-func Listen(c *config.Config) (l Listeners, err error) {
-	if l.ACME, err = listen(c.Listen); err != nil || c.ListenHTTP == "" {
-		return l, err
-	}
-	if l.HTTP, err = listen(c.ListenHTTP); err != nil {
-		l.ACME.Close()
-	}
-	return l, err
-}
-
-func listen(address string) (net.Listener, error) {
-	l, err := net.Listen("tcp", address)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("another program listens on %s; stop it, or choose another address", address)
-	}
-	return l, err
-}
-
-func (l Listeners) close() error {
-	var errs []error
-	for _, x := range []net.Listener{l.ACME, l.HTTP} {
-		if x == nil {
-			continue
-		}
-		if err := x.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
 }
 
 func (s *Server) openIssuers() error {
@@ -208,9 +178,9 @@ func (s *Server) issuer(name string) *issuer.Issuer {
 func (s *Server) openTLS(ctx context.Context) error {
 	s.tls = &tls.Config{MinVersion: tls.VersionTLS12}
 	if f := s.config.TLS; f.Certificate != "" {
-		cert, err := tls.LoadX509KeyPair(f.Certificate, f.Key)
-		s.tls.Certificates = []tls.Certificate{cert}
-		return err
+		s.files = &fileCertificate{certificate: f.Certificate, key: f.Key}
+		s.tls.GetCertificate = s.files.get
+		return s.files.load()
 	}
 	ids, err := s.ownNames()
 	if err != nil {
@@ -247,43 +217,6 @@ func (s *Server) ownNames() ([]identifier.Identifier, error) {
 	return identifier.Sorted(ids), nil
 }
 
-// Serve answers requests until ctx is done, then lets those in flight finish.
-func (s *Server) Serve(ctx context.Context) error {
-	pages := s.pages()
-	secure := s.httpServer(s.acme(pages))
-	secure.TLSConfig = s.tls
-	servers := []*http.Server{secure}
-	errs := make(chan error, 2)
-	go func() { errs <- secure.ServeTLS(s.listen.ACME, "", "") }()
-	if s.listen.HTTP != nil {
-		plain := s.httpServer(pages)
-		servers = append(servers, plain)
-		go func() { errs <- plain.Serve(s.listen.HTTP) }()
-	}
-	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var upkeep sync.WaitGroup
-	upkeep.Go(func() { s.upkeep(background) })
-	defer upkeep.Wait()
-	defer stop()
-
-	select {
-	case err := <-errs:
-		return err
-	case <-ctx.Done():
-	}
-	s.log.Info("stopping: finishing what is in flight")
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-	defer cancel()
-	var failed []error
-	for _, h := range servers {
-		if err := h.Shutdown(last); err != nil {
-			failed = append(failed, fmt.Errorf("some requests were cut off: %w", err))
-		}
-	}
-	s.runner.Wait(last)
-	return errors.Join(failed...)
-}
-
 // upkeep does what has to be done now and then.
 func (s *Server) upkeep(ctx context.Context) {
 	tick := time.NewTicker(upkeepEvery)
@@ -307,23 +240,12 @@ func (s *Server) upkeep(ctx context.Context) {
 
 // Close frees everything that Open took.
 func (s *Server) Close() error {
+	s.stop()
 	errs := []error{s.listen.close()}
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
 	}
 	return errors.Join(errs...)
-}
-
-func (s *Server) httpServer(h http.Handler) *http.Server {
-	return &http.Server{
-		Handler:           requestid.Handler(h),
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      60 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
 }
 
 // acme puts the ACME front end before the pages.
@@ -339,7 +261,7 @@ func (s *Server) acme(pages http.Handler) http.Handler {
 			endpoints = append(endpoints, acmehttp.Endpoint{Name: name, Issuer: iss, Open: k == 1, Meta: meta})
 		}
 	}
-	front := acmehttp.New(acmehttp.Config{BaseURL: s.URL, Endpoints: endpoints, Store: s.store, Directory: s.dir, Runner: s.runner, Log: s.log})
+	front := acmehttp.New(acmehttp.Config{Stopping: s.stopping, Problem: s.metrics.Problem, BaseURL: s.URL, Endpoints: endpoints, Store: s.store, Directory: s.dir, Runner: s.runner, Log: s.log})
 	mux := http.NewServeMux()
 	mux.Handle("/acme/", front)
 	mux.Handle("/", pages)
