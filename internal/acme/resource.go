@@ -84,10 +84,11 @@ type Challenge struct {
 	Status    Status        `json:"status"`
 	Validated *time.Time    `json:"validated,omitempty"`
 	Error     *Problem      `json:"error,omitempty"`
-	Token     string        `json:"token"`
-	// Issuers are the names that a dns-persist-01 record may carry
-	// (draft-ietf-acme-dns-persist).
-	Issuers []string `json:"issuer-domain-names,omitempty"`
+	Token     string        `json:"token,omitempty"` // not of dns-persist-01
+	// Issuers are the names that a dns-persist-01 record may carry, and AccountURI what
+	// it says of the account (draft-ietf-acme-dns-persist-01 §3.1).
+	Issuers    []string `json:"issuer-domain-names,omitempty"`
+	AccountURI string   `json:"accounturi,omitempty"`
 }
 
 // RenewalInfo is the renewalInfo object (RFC 9773 §4.2).

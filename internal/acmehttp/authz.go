@@ -107,11 +107,6 @@ func (s *Server) deactivate(r *request, a store.Authz) (store.Authz, error) {
 	return a, nil
 }
 
-func (r *request) challengeObject(c store.Challenge) acme.Challenge {
-	return acme.Challenge{Type: c.Type, URL: fmt.Sprintf("%s/chall/%d", r.dir.base, c.ID), Status: c.Status,
-		Validated: timePtr(c.Validated), Error: c.Error, Token: c.Token}
-}
-
 // challenge shows a challenge, or starts its validation (§7.5.1).
 func (s *Server) challenge(r *request) (reply, error) {
 	id, err := r.id()

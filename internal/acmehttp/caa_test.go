@@ -25,14 +25,17 @@ type caaZone struct {
 	asked  []string
 }
 
-func (z *caaZone) LookupCAA(_ context.Context, name string) ([]*dns.CAA, error) {
+func (z *caaZone) Lookup(ctx context.Context, name string, t uint16) (validation.Answer, error) {
+	if t != dns.TypeCAA {
+		return z.Loopback.Lookup(ctx, name, t)
+	}
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	z.asked = append(z.asked, name)
 	if v, ok := z.values[name]; ok {
-		return []*dns.CAA{{Tag: "issue", Value: v}}, nil
+		return validation.Answer{Records: []dns.RR{&dns.CAA{Tag: "issue", Value: v}}}, nil
 	}
-	return nil, nil
+	return validation.Answer{}, nil
 }
 
 // set changes the zone and forgets what was asked.
@@ -52,9 +55,9 @@ func (z *caaZone) names() []string {
 func withCAA(z *caaZone, directories ...string) func(*acmehttp.Config) {
 	return func(c *acmehttp.Config) {
 		c.Runner.Validator.Resolver = z
-		c.Runner.CAA = make(map[string]validation.CAA)
+		c.Runner.Directories = make(map[string]validation.Policy)
 		for _, d := range directories {
-			c.Runner.CAA[d] = validation.CAA{Identities: []string{"ca.example"}, Accounts: c.BaseURL + "/acme/" + d + "/acct/"}
+			c.Runner.Directories[d] = validation.Policy{Identities: []string{"ca.example"}, Accounts: c.BaseURL + "/acme/" + d + "/acct/", CAA: true}
 		}
 	}
 }

@@ -1,8 +1,6 @@
 package acmehttp
 
 import (
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -45,6 +43,11 @@ func (s *Server) newOrder(r *request) (reply, error) {
 	granted, err := s.decide(r, ids)
 	if err != nil {
 		return reply{}, err
+	}
+	if !granted {
+		if err := r.dir.provable(ids); err != nil {
+			return reply{}, err
+		}
 	}
 	now := s.Now()
 	o := store.Order{Account: r.account.ID, Status: acme.Pending, Identifiers: ids, Replaces: in.Replaces, Created: now, Expires: now.Add(orderLife)}
@@ -121,15 +124,7 @@ func (s *Server) newAuthz(r *request, id identifier.Identifier, granted bool, no
 		a.Status = acme.Valid
 		return a
 	}
-	types := []acme.ChallengeType{acme.HTTP01, acme.DNS01, acme.TLSALPN01}
-	if a.Wildcard {
-		types = []acme.ChallengeType{acme.DNS01}
-	}
-	for _, t := range types {
-		token := make([]byte, 32)
-		rand.Read(token)
-		a.Challenges = append(a.Challenges, store.Challenge{Type: t, Status: acme.Pending, Token: base64.RawURLEncoding.EncodeToString(token)})
-	}
+	a.Challenges = r.dir.offer(id)
 	return a
 }
 

@@ -33,6 +33,10 @@ type Endpoint struct {
 	Issuer *issuer.Issuer
 	Open   bool // accounts without external account binding, control proved by challenge
 	Meta   acme.DirectoryMeta
+	// Challenges are the types that can prove control; nil means http-01, dns-01 and
+	// tls-alpn-01.
+	Challenges []acme.ChallengeType
+	Identities []string // names of the CA that a dns-persist-01 record may carry
 
 	base string // BaseURL + "/acme/" + Name
 }

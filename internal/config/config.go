@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -57,16 +56,8 @@ type Issuer struct {
 	Website        string         `yaml:"website"`
 	CAAIdentities  []string       `yaml:"caa_identities"` // domain names of the CA in CAA records; default the host of the URL
 	CAACheck       string         `yaml:"caa_check"`      // "open", the default: of names proved by challenge; "always": of those granted to ACME-IDs too; "never"
-}
-
-// Validation says how challenges are validated.
-type Validation struct {
-	Resolvers     []string `yaml:"resolvers"`        // HOST or HOST:PORT; default those of the system
-	Networks      []string `yaml:"networks"`         // prefixes that are dialed though private, such as 10.0.0.0/8
-	HTTP01Port    int      `yaml:"http_01_port"`     // default 80
-	TLSALPN01Port int      `yaml:"tls_alpn_01_port"` // default 443
-	Loopback      bool     `yaml:"-"`                // every name is at this machine; for "dev"
-	Partial       bool     `yaml:"-"`                // the resolvers may know some zones only; for "dev"
+	Networks       []string       `yaml:"networks"`       // besides those of validation, in the open directory
+	Challenges     []string       `yaml:"challenges"`     // types offered in the open directory; default those of validation
 }
 
 // Duration is a time.Duration that may also be written in days, such as "90d".
@@ -258,12 +249,13 @@ func (c *Config) complete(r *reader) {
 		r.add("issuers", "there must be at least one issuer; vidimusd init makes one")
 	}
 	seen := make(map[string]bool)
+	c.Validation.complete(r)
 	for i := range c.Issuers {
 		path := fmt.Sprintf("issuers.%d", i)
 		c.Issuers[i].complete(r, path, seen)
 		c.Issuers[i].completeCAA(r, path, c.URL)
+		c.Issuers[i].completeValidation(r, path, &c.Validation)
 	}
-	c.Validation.complete(r)
 	c.Log.complete(r)
 	c.Operating.complete(r)
 }
@@ -313,33 +305,6 @@ func (i *Issuer) Directories() []string {
 		return []string{i.Name, i.Name + "-open"}
 	}
 	return []string{i.Name}
-}
-
-func (v *Validation) complete(r *reader) {
-	for i, s := range v.Resolvers {
-		if _, err := netip.ParseAddr(s); err == nil {
-			v.Resolvers[i] = net.JoinHostPort(s, "53")
-			continue
-		}
-		r.address(fmt.Sprintf("validation.resolvers.%d", i), s, true)
-	}
-	for i, s := range v.Networks {
-		if _, err := netip.ParsePrefix(s); err != nil {
-			r.add(fmt.Sprintf("validation.networks.%d", i), "%q is not a network such as 10.0.0.0/8 or fd00::/8", s)
-		}
-	}
-	for _, p := range []struct {
-		key   string
-		port  *int
-		usual int
-	}{{"http_01_port", &v.HTTP01Port, 80}, {"tls_alpn_01_port", &v.TLSALPN01Port, 443}} {
-		switch {
-		case *p.port == 0:
-			*p.port = p.usual
-		case *p.port < 0 || *p.port > 65535:
-			r.add("validation."+p.key, "%d is not a port", *p.port)
-		}
-	}
 }
 
 func (r *reader) path(p string) string {

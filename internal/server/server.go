@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -88,7 +87,11 @@ func Open(ctx context.Context, c *config.Config, l Listeners, version string, lo
 	if err != nil {
 		return nil, err
 	}
-	s.runner = &validation.Runner{Validator: v, Store: s.store, Log: log, CAA: caaPolicies(c)}
+	directories, err := policies(c)
+	if err != nil {
+		return nil, err
+	}
+	s.runner = &validation.Runner{Validator: v, Store: s.store, Log: log, Directories: directories}
 	return s, s.runner.Resume(ctx)
 }
 
@@ -102,41 +105,6 @@ func (s *Server) openIssuers() error {
 		s.issuers = append(s.issuers, iss)
 	}
 	return nil
-}
-
-func validator(c *config.Validation, version string) (*validation.Validator, error) {
-	v := &validation.Validator{HTTPPort: c.HTTP01Port, TLSPort: c.TLSALPN01Port, UserAgent: "vidimusd/" + version}
-	for _, n := range c.Networks {
-		p, err := netip.ParsePrefix(n)
-		if err != nil {
-			return nil, err
-		}
-		v.Networks = append(v.Networks, p)
-	}
-	switch {
-	case c.Loopback:
-		v.Resolver = validation.Loopback{}
-	case len(c.Resolvers) > 0:
-		v.Resolver = &validation.Recursive{Servers: c.Resolvers, Partial: c.Partial}
-	default:
-		r, err := validation.FromSystem()
-		if err != nil {
-			return nil, err
-		}
-		v.Resolver = r
-	}
-	return v, nil
-}
-
-// caaPolicies says for each ACME directory that looks at CAA records how.
-func caaPolicies(c *config.Config) map[string]validation.CAA {
-	policies := make(map[string]validation.CAA)
-	for i := range c.Issuers {
-		for _, name := range c.Issuers[i].CAADirectories() {
-			policies[name] = validation.CAA{Identities: c.Issuers[i].CAAIdentities, Accounts: c.URL + "/acme/" + name + "/acct/"}
-		}
-	}
-	return policies
 }
 
 // finishIssuances signs what was recorded as to be signed at least age ago and has
@@ -258,7 +226,8 @@ func (s *Server) acme(pages http.Handler) http.Handler {
 			meta.CAAIdentities = c.CAAIdentities
 		}
 		for k, name := range c.Directories() {
-			endpoints = append(endpoints, acmehttp.Endpoint{Name: name, Issuer: iss, Open: k == 1, Meta: meta})
+			endpoints = append(endpoints, acmehttp.Endpoint{Name: name, Issuer: iss, Open: k == 1, Meta: meta,
+				Challenges: c.ChallengeTypes(), Identities: c.CAAIdentities})
 		}
 	}
 	front := acmehttp.New(acmehttp.Config{Stopping: s.stopping, Problem: s.metrics.Problem, BaseURL: s.URL, Endpoints: endpoints, Store: s.store, Directory: s.dir, Runner: s.runner, Log: s.log})

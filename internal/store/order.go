@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -40,11 +41,13 @@ type Authz struct {
 type Challenge struct {
 	ID        int64
 	Authz     int64
+	Account   int64 // of the authorization
 	Type      acme.ChallengeType
 	Token     string // base64url, at least 128 random bits
 	Status    acme.Status
 	Validated time.Time
 	Error     *acme.Problem
+	Record    json.RawMessage // what the validation met with
 }
 
 // NewOrder records an order with a new authorization for each identifier, and sets
@@ -81,7 +84,7 @@ func newAuthz(ctx context.Context, tx *sql.Tx, a *Authz) (err error) {
 	}
 	for i := range a.Challenges {
 		c := &a.Challenges[i]
-		c.Authz = a.ID
+		c.Authz, c.Account = a.ID, a.Account
 		c.ID, err = insert(ctx, tx, `INSERT INTO challenge (authz_id, type, token, status) VALUES ($1, $2, $3, $4) RETURNING id`,
 			c.Authz, c.Type, c.Token, c.Status)
 		if err != nil {
@@ -119,10 +122,11 @@ func (s *Store) OrdersOf(ctx context.Context, account, before int64, limit int) 
 		account, before, limit)
 }
 
-const challengeColumns = `id, authz_id, type, token, status, validated_at, error FROM challenge`
+const challengeColumns = `id, authz_id, (SELECT account_id FROM authz WHERE authz.id = challenge.authz_id),
+	type, token, status, validated_at, error, record FROM challenge`
 
 func scanChallenge(row scanner) (c Challenge, err error) {
-	err = row.Scan(&c.ID, &c.Authz, &c.Type, &c.Token, &c.Status, timeColumn{&c.Validated}, jsonColumn{&c.Error})
+	err = row.Scan(&c.ID, &c.Authz, &c.Account, &c.Type, &c.Token, &c.Status, timeColumn{&c.Validated}, jsonColumn{&c.Error}, jsonColumn{&c.Record})
 	return c, err
 }
 
@@ -143,12 +147,6 @@ func (s *Store) Authz(ctx context.Context, id int64) (Authz, error) {
 // Challenge finds a challenge.
 func (s *Store) Challenge(ctx context.Context, id int64) (Challenge, error) {
 	return one(ctx, s.read, scanChallenge, `SELECT `+challengeColumns+` WHERE id = $1`, id)
-}
-
-// ProcessingChallenges lists the challenges whose validation was asked for and has
-// no result yet.
-func (s *Store) ProcessingChallenges(ctx context.Context) ([]Challenge, error) {
-	return collect(ctx, s.read, scanChallenge, `SELECT `+challengeColumns+` WHERE status = 'processing' ORDER BY id`)
 }
 
 // StartChallenge moves a challenge from pending to processing.
@@ -172,7 +170,7 @@ func (s *Store) FinishChallenge(ctx context.Context, c Challenge, problem *acme.
 		if err := move(ctx, tx, acme.Challenges, "challenge", c.ID, acme.Processing, acme.Invalid); err != nil {
 			return err
 		}
-		if err := changeOne(ctx, tx, `UPDATE challenge SET error = $1 WHERE id = $2`, toJSON(problem), c.ID); err != nil {
+		if err := changeOne(ctx, tx, `UPDATE challenge SET error = $1, record = $2 WHERE id = $3`, toJSON(problem), toJSON(c.Record), c.ID); err != nil {
 			return err
 		}
 		if err := move(ctx, tx, acme.Authorizations, "authz", c.Authz, acme.Pending, acme.Invalid); err != nil {
@@ -206,7 +204,7 @@ func challengeSucceeded(ctx context.Context, tx *sql.Tx, c Challenge, now, expir
 	if err := move(ctx, tx, acme.Challenges, "challenge", c.ID, acme.Processing, acme.Valid); err != nil {
 		return err
 	}
-	if err := changeOne(ctx, tx, `UPDATE challenge SET validated_at = $1 WHERE id = $2`, millis(now), c.ID); err != nil {
+	if err := changeOne(ctx, tx, `UPDATE challenge SET validated_at = $1, record = $2 WHERE id = $3`, millis(now), toJSON(c.Record), c.ID); err != nil {
 		return err
 	}
 	if err := move(ctx, tx, acme.Authorizations, "authz", c.Authz, acme.Pending, acme.Valid); err != nil {

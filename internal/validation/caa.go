@@ -14,12 +14,6 @@ import (
 	"vidimus/internal/identifier"
 )
 
-// CAA is how one ACME directory honours CAA records (RFC 8659, RFC 8657).
-type CAA struct {
-	Identities []string // domain names of the CA, in lower case; without one every issue record forbids
-	Accounts   string   // URL of an account without the number at its end
-}
-
 // MethodHostDatabase names, in a validationmethods parameter, what no ACME challenge
 // proves: that the host database grants a name to an ACME-ID (RFC 8657 §4).
 const MethodHostDatabase = "ca-host-database"
@@ -31,21 +25,12 @@ const maxCAA = 500
 // who may issue, and those that say nothing about certificates for servers.
 var understood = []string{"issue", "issuewild", "issuemail", "iodef", "contactemail", "contactphone"}
 
-// caaRequest is what CAA records have to allow.
-type caaRequest struct {
-	id      identifier.Identifier // a DNS name, perhaps a wildcard
-	account string                // URL
-	method  string                // by which control was proved
-}
-
 // caa tells what CAA records have against a certificate, or nil.
-func (v *Validator) caa(ctx context.Context, policy CAA, req caaRequest) *acme.Problem {
-	if req.id.Type != identifier.DNS {
+func (a *attempt) caa(ctx context.Context) *acme.Problem {
+	if !a.CAA || a.Identifier.Type != identifier.DNS {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, Timeout)
-	defer cancel()
-	owner, records, problem := v.relevantCAA(ctx, req.id)
+	owner, records, problem := a.relevantCAA(ctx)
 	if problem != nil || len(records) == 0 {
 		return problem
 	}
@@ -56,32 +41,33 @@ func (v *Validator) caa(ctx context.Context, policy CAA, req caaRequest) *acme.P
 	}
 	if tag := unknownCritical(records); tag != "" {
 		return acme.Problemf(acme.CAA, "the CAA records of %s forbid a certificate for %s: the property %q, which this server does not know, "+
-			"is marked as critical", whose, req.id, clip(tag)).WithStatus(http.StatusForbidden)
+			"is marked as critical", whose, a.certified(), clip(tag)).WithStatus(http.StatusForbidden)
 	}
-	why := policy.refuses(records, req)
+	why := a.refuses(records)
 	if why == "" {
 		return nil
 	}
 	tag := "issue"
-	if req.id.Wildcard() {
+	if a.Wildcard {
 		tag = "issuewild"
 	}
 	advice := "this server has no name that a CAA record could allow; its operators can give it one (caa_identities)"
-	if len(policy.Identities) > 0 {
-		advice = fmt.Sprintf("a record that allows it is: %s. CAA 0 %s %q", clip(owner), tag, policy.Identities[0])
+	if len(a.Issuers) > 0 {
+		advice = fmt.Sprintf("a record that allows it is: %s. CAA 0 %s %q", clip(owner), tag, a.Issuers[0])
 	}
-	return acme.Problemf(acme.CAA, "the CAA records of %s forbid a certificate for %s: %s; %s", whose, req.id, why, advice).WithStatus(http.StatusForbidden)
+	return acme.Problemf(acme.CAA, "the CAA records of %s forbid a certificate for %s: %s; %s", whose, a.certified(), why, advice).WithStatus(http.StatusForbidden)
 }
 
 // relevantCAA climbs from a name towards the root, to the first that has CAA records
 // (RFC 8659 §3). What follows a CNAME is the resolver's matter; we climb the name asked for.
-func (v *Validator) relevantCAA(ctx context.Context, id identifier.Identifier) (owner string, records []*dns.CAA, problem *acme.Problem) {
-	for owner = id.Base().Value; owner != ""; _, owner, _ = strings.Cut(owner, ".") {
-		records, err := v.Resolver.LookupCAA(ctx, owner)
+func (a *attempt) relevantCAA(ctx context.Context) (owner string, records []*dns.CAA, problem *acme.Problem) {
+	for owner = a.Identifier.Value; owner != ""; _, owner, _ = strings.Cut(owner, ".") {
+		rrs, err := a.lookup(ctx, owner, dns.TypeCAA)
+		records := caaRecords(rrs)
 		switch {
 		case err != nil:
 			return "", nil, acme.Problemf(acme.DNS, "looking up the CAA records of %s, without which nothing is issued for %s: %v; "+
-				"its name servers must answer, if only that there are none", owner, id, err)
+				"its name servers must answer, if only that there are none", owner, a.certified(), err)
 		case len(records) > maxCAA:
 			return "", nil, acme.Problemf(acme.CAA, "%s has more than %d CAA records; have a few", owner, maxCAA).WithStatus(http.StatusForbidden)
 		case len(records) > 0:
@@ -89,6 +75,15 @@ func (v *Validator) relevantCAA(ctx context.Context, id identifier.Identifier) (
 		}
 	}
 	return "", nil, nil
+}
+
+func caaRecords(rrs []dns.RR) (records []*dns.CAA) {
+	for _, rr := range rrs {
+		if caa, ok := rr.(*dns.CAA); ok {
+			records = append(records, caa)
+		}
+	}
+	return records
 }
 
 // unknownCritical finds the tag of a record that must be understood and is not
@@ -104,7 +99,7 @@ func unknownCritical(records []*dns.CAA) string {
 
 // refuses says why no record of the relevant set allows the request; "" means that
 // it is allowed (RFC 8659 §4).
-func (c CAA) refuses(records []*dns.CAA, req caaRequest) string {
+func (a *attempt) refuses(records []*dns.CAA) string {
 	var issue, wild []*dns.CAA
 	for _, r := range records {
 		switch strings.ToLower(r.Tag) {
@@ -114,12 +109,12 @@ func (c CAA) refuses(records []*dns.CAA, req caaRequest) string {
 			wild = append(wild, r)
 		}
 	}
-	if req.id.Wildcard() && len(wild) > 0 {
+	if a.Wildcard && len(wild) > 0 {
 		issue = wild
 	}
 	first := ""
 	for _, r := range issue {
-		why := c.mismatch(r.Value, req)
+		why := a.forbids(r.Value)
 		if why == "" {
 			return ""
 		}
@@ -127,29 +122,26 @@ func (c CAA) refuses(records []*dns.CAA, req caaRequest) string {
 			first = fmt.Sprintf("%s %q %s", strings.ToLower(r.Tag), clip(r.Value), why)
 		}
 	}
-	if len(issue) > 1 {
-		first += fmt.Sprintf(" (and %d more)", len(issue)-1)
-	}
-	return first
+	return first + andMore(len(issue))
 }
 
-// mismatch says why the value of one record does not allow the request, or "".
-func (c CAA) mismatch(value string, req caaRequest) string {
+// forbids says why the value of one record does not allow the request, or "".
+func (a *attempt) forbids(value string) string {
 	v, err := parseIssue(value)
 	switch {
 	case err != nil:
 		return "is malformed: " + err.Error()
 	case v.domain == "":
 		return "allows no CA"
-	case !slices.Contains(c.Identities, v.domain):
+	case !slices.Contains(a.Issuers, v.domain):
 		return "names another CA"
 	}
 	account, found, err := v.get("accounturi")
 	switch {
 	case err != nil:
 		return "is malformed: " + err.Error()
-	case found && account != req.account:
-		return "is for another account than " + req.account
+	case found && account != a.Account:
+		return "is for another account than " + a.Account
 	}
 	methods, found, err := v.get("validationmethods")
 	if err != nil {
@@ -164,8 +156,8 @@ func (c CAA) mismatch(value string, req caaRequest) string {
 			return "is malformed: its validationmethods are no list such as dns-01,http-01"
 		}
 	}
-	if !slices.Contains(list, req.method) {
-		return "does not allow the validation method " + req.method
+	if !slices.Contains(list, string(a.Type)) {
+		return "does not allow the validation method " + string(a.Type)
 	}
 	return ""
 }

@@ -19,7 +19,12 @@ import (
 
 const account = "https://acme.example.net/acme/main-open/acct/7"
 
-var ours = CAA{Identities: []string{"ca.example.net", "ca2.example.net"}, Accounts: strings.TrimSuffix(account, "7")}
+var identities = []string{"ca.example.net", "ca2.example.net"}
+
+// caaOf is a request whose CAA records are looked at.
+func caaOf(id identifier.Identifier) Request {
+	return Request{Type: acme.HTTP01, Identifier: id.Base(), Wildcard: id.Wildcard(), Account: account, Issuers: identities, CAA: true}
+}
 
 // zone answers as a resolver that knows these records and no others. A name with the
 // single "record" SERVFAIL, REFUSED or NXDOMAIN is answered so.
@@ -117,7 +122,7 @@ func TestCAA(t *testing.T) {
 			}
 			server, _ := zone(t, tt.records)
 			v := &Validator{Resolver: &Recursive{Servers: []string{server}}}
-			check(t, v.caa(t.Context(), ours, caaRequest{id, account, "http-01"}), tt.problem, tt.says)
+			check(t, v.CheckCAA(t.Context(), caaOf(id)), tt.problem, tt.says)
 		})
 	}
 }
@@ -125,11 +130,11 @@ func TestCAA(t *testing.T) {
 func TestCAAClimbsToTheTopAndAsksForDNSNamesOnly(t *testing.T) {
 	server, asked := zone(t, nil)
 	v := &Validator{Resolver: &Recursive{Servers: []string{server}}}
-	check(t, v.caa(t.Context(), ours, caaRequest{identifier.Identifier{Type: identifier.DNS, Value: "*.a.b.example.org"}, account, "dns-01"}), "", "")
+	check(t, v.CheckCAA(t.Context(), caaOf(identifier.Identifier{Type: identifier.DNS, Value: "*.a.b.example.org"})), "", "")
 	if got := strings.Join(asked(), " "); got != "a.b.example.org b.example.org example.org org" {
 		t.Errorf("asked for %s", got)
 	}
-	check(t, v.caa(t.Context(), ours, caaRequest{identifier.Identifier{Type: identifier.IP, Value: "192.0.2.1"}, account, "http-01"}), "", "")
+	check(t, v.CheckCAA(t.Context(), caaOf(identifier.Identifier{Type: identifier.IP, Value: "192.0.2.1"})), "", "")
 	if got := asked(); len(got) > 0 {
 		t.Errorf("asked for %s", got)
 	}
@@ -138,11 +143,12 @@ func TestCAAClimbsToTheTopAndAsksForDNSNamesOnly(t *testing.T) {
 func TestACAWithoutIdentityIsForbiddenByAnyIssueRecord(t *testing.T) {
 	server, _ := zone(t, map[string][]string{"www.example.org": {`0 issue "ca.example.net"`}})
 	v := &Validator{Resolver: &Recursive{Servers: []string{server}}}
-	check(t, v.caa(t.Context(), CAA{}, caaRequest{site, account, "http-01"}), acme.CAA, "caa_identities")
+	req := caaOf(site)
+	req.Issuers = nil
+	check(t, v.CheckCAA(t.Context(), req), acme.CAA, "caa_identities")
 }
 
 func TestCAARefusesWhenTheAnswerIsNoUse(t *testing.T) {
-	id := caaRequest{site, account, "http-01"}
 	short := serveDNS(t, func(_ dns.ResponseWriter, q dns.Question, m *dns.Msg) {
 		m.Truncated = true
 		m.Answer = append(m.Answer, rr(t, q.Name+` 1 IN CAA 0 issue "ca.example.net"`))
@@ -163,7 +169,7 @@ func TestCAARefusesWhenTheAnswerIsNoUse(t *testing.T) {
 			ctx, cancel = context.WithTimeout(ctx, 100*time.Millisecond)
 		}
 		v := &Validator{Resolver: &Recursive{Servers: []string{tt.server}}}
-		check(t, v.caa(ctx, ours, id), acme.DNS, tt.says)
+		check(t, v.CheckCAA(ctx, caaOf(site)), acme.DNS, tt.says)
 		cancel()
 	}
 }
@@ -171,8 +177,8 @@ func TestCAARefusesWhenTheAnswerIsNoUse(t *testing.T) {
 func TestAPartialResolverKnowsItsZonesOnly(t *testing.T) {
 	server, _ := zone(t, map[string][]string{"org": {"REFUSED"}, "example.net": {"SERVFAIL"}})
 	v := &Validator{Resolver: &Recursive{Servers: []string{server}, Partial: true}}
-	check(t, v.caa(t.Context(), ours, caaRequest{site, account, "http-01"}), "", "")
-	check(t, v.caa(t.Context(), ours, caaRequest{identifier.Identifier{Type: identifier.DNS, Value: "example.net"}, account, "http-01"}), acme.DNS, "SERVFAIL")
+	check(t, v.CheckCAA(t.Context(), caaOf(site)), "", "")
+	check(t, v.CheckCAA(t.Context(), caaOf(identifier.Identifier{Type: identifier.DNS, Value: "example.net"})), acme.DNS, "SERVFAIL")
 }
 
 func TestAValidationFailsWhereCAAForbids(t *testing.T) {
@@ -185,7 +191,7 @@ func TestAValidationFailsWhereCAAForbids(t *testing.T) {
 	for directory, want := range map[string]acme.Status{"main": acme.Invalid, "other": acme.Valid} {
 		db := openStore(t, filepath.Join(t.TempDir(), "test.db"))
 		o, c := asked(t, db)
-		r := &Runner{Validator: &Validator{Resolver: &Recursive{Servers: []string{server}}}, Store: db, Log: slog.New(slog.DiscardHandler), CAA: map[string]CAA{directory: ours}}
+		r := &Runner{Validator: &Validator{Resolver: &Recursive{Servers: []string{server}}}, Store: db, Log: slog.New(slog.DiscardHandler), Directories: map[string]Policy{directory: {Accounts: strings.TrimSuffix(account, "7"), Identities: identities, CAA: true}}}
 		r.Start(c)
 		r.Hold(t.Context(), c.Authz, time.Minute)
 		got, err := db.Challenge(t.Context(), c.ID)
@@ -224,10 +230,10 @@ func FuzzCAA(f *testing.F) {
 		f.Add(s, "issue", byte(0))
 	}
 	f.Fuzz(func(t *testing.T, value, tag string, flag byte) {
-		req := caaRequest{site, account, "http-01"}
+		a := &attempt{Request: caaOf(site)}
 		record := &dns.CAA{Flag: flag, Tag: tag, Value: value}
 		unknownCritical([]*dns.CAA{record})
-		if why := ours.refuses([]*dns.CAA{record}, req); (why == "") == strings.EqualFold(tag, "issue") && !strings.Contains(strings.ToLower(value), "example.net") {
+		if why := a.refuses([]*dns.CAA{record}); (why == "") == strings.EqualFold(tag, "issue") && !strings.Contains(strings.ToLower(value), "example.net") {
 			t.Errorf("%s %q is allowed: %q", tag, value, why)
 		}
 		v, err := parseIssue(value)
@@ -257,7 +263,7 @@ func FuzzCAARecord(f *testing.F) {
 			return
 		}
 		records := []*dns.CAA{record}
-		allowed := unknownCritical(records) == "" && ours.refuses(records, caaRequest{site, account, "http-01"}) == ""
+		allowed := unknownCritical(records) == "" && (&attempt{Request: caaOf(site)}).refuses(records) == ""
 		if allowed && strings.EqualFold(record.Tag, "issue") && !strings.Contains(strings.ToLower(string(data)), "example.net") {
 			t.Errorf("%q is allowed", data)
 		}

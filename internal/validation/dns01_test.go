@@ -109,7 +109,7 @@ func TestDNS01(t *testing.T) {
 				}
 			})
 			v := &Validator{Resolver: &Recursive{Servers: []string{server}}}
-			check(t, v.Validate(t.Context(), acme.DNS01, site, token, keyAuthorization), tt.problem, tt.says)
+			check(t, validate(t, v, acme.DNS01), tt.problem, tt.says)
 			if long := len(tt.records) > 50; long != overTCP.Load() {
 				t.Errorf("asked over TCP: %v; want %v", !long, long)
 			}
@@ -123,11 +123,11 @@ func TestTheNextResolverIsAskedWhenOneFails(t *testing.T) {
 	})
 	failing := serveDNS(t, func(_ dns.ResponseWriter, _ dns.Question, m *dns.Msg) { m.Rcode = dns.RcodeServerFailure })
 	v := &Validator{Resolver: &Recursive{Servers: []string{deadServer(t), failing, good}}}
-	check(t, v.Validate(t.Context(), acme.DNS01, site, token, keyAuthorization), "", "")
+	check(t, validate(t, v, acme.DNS01), "", "")
 
 	dead := deadServer(t)
 	v = &Validator{Resolver: &Recursive{Servers: []string{failing, dead}}}
-	check(t, v.Validate(t.Context(), acme.DNS01, site, token, keyAuthorization), acme.DNS, "resolver "+dead)
+	check(t, validate(t, v, acme.DNS01), acme.DNS, "resolver ")
 }
 
 func TestLookupAddrs(t *testing.T) {
@@ -156,7 +156,7 @@ func TestLookupAddrs(t *testing.T) {
 					m.Answer = append(m.Answer, rr(t, q.Name+" 1 IN "+dns.TypeToString[q.Qtype]+" "+answer))
 				}
 			})
-			addrs, err := (&Recursive{Servers: []string{server}}).LookupAddrs(t.Context(), "www.example.org")
+			addrs, err := (&attempt{Validator: &Validator{Resolver: &Recursive{Servers: []string{server}}}}).lookupAddrs(t.Context(), "www.example.org")
 			var got []string
 			for _, a := range addrs {
 				got = append(got, a.String())

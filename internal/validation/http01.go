@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -26,9 +25,9 @@ const (
 
 // http01 fetches the key authorization from the well-known path of RFC 8555 §8.3,
 // through redirects to http and https on the ports of web servers.
-func (v *Validator) http01(ctx context.Context, id identifier.Identifier, token, keyAuthorization string) *acme.Problem {
-	port := cmp.Or(v.HTTPPort, 80)
-	u := url.URL{Scheme: "http", Host: id.Value, Path: "/.well-known/acme-challenge/" + token}
+func (a *attempt) http01(ctx context.Context) *acme.Problem {
+	id, port := a.Identifier, cmp.Or(a.HTTPPort, 80)
+	u := url.URL{Scheme: "http", Host: urlHost(id), Path: "/.well-known/acme-challenge/" + a.Token}
 	if port != 80 {
 		u.Host = net.JoinHostPort(id.Value, strconv.Itoa(port))
 	}
@@ -36,10 +35,10 @@ func (v *Validator) http01(ctx context.Context, id identifier.Identifier, token,
 	if err != nil {
 		return acme.Problemf(acme.Malformed, "http-01 of %s: %v", id, err)
 	}
-	req.Header.Set("User-Agent", v.UserAgent)
+	req.Header.Set("User-Agent", a.UserAgent)
 	req.Header.Set("Accept", "*/*")
 
-	resp, err := v.client(port).Do(req)
+	resp, err := a.client(port).Do(req)
 	if err != nil {
 		return fetchProblem(&u, err)
 	}
@@ -55,8 +54,8 @@ func (v *Validator) http01(ctx context.Context, id identifier.Identifier, token,
 	case len(body) > maxBody:
 		return acme.Problemf(acme.Unauthorized, "%s answered with more than %d bytes", at, maxBody)
 	}
-	if got := strings.TrimRight(string(body), " \t\r\n"); got != keyAuthorization {
-		return acme.Problemf(acme.Unauthorized, "%s did not answer with the key authorization %q but with %q", at, keyAuthorization, clip(got))
+	if got := strings.TrimRight(string(body), " \t\r\n"); got != a.KeyAuthorization {
+		return acme.Problemf(acme.Unauthorized, "%s did not answer with the key authorization %q but with %q", at, a.KeyAuthorization, clip(got))
 	}
 	return nil
 }
@@ -64,8 +63,8 @@ func (v *Validator) http01(ctx context.Context, id identifier.Identifier, token,
 // client makes a client for one validation. It asks our own resolver, keeps no
 // connection, knows no proxy, and takes any certificate where it is redirected to
 // https: the site may well be waiting for its first.
-func (v *Validator) client(port int) *http.Client {
-	ports := []string{"80", "443", strconv.Itoa(port), strconv.Itoa(cmp.Or(v.TLSPort, 443))}
+func (a *attempt) client(port int) *http.Client {
+	ports := []string{"80", "443", strconv.Itoa(port), strconv.Itoa(cmp.Or(a.TLSPort, 443))}
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
 			host, port, err := net.SplitHostPort(addr)
@@ -76,7 +75,7 @@ func (v *Validator) client(port int) *http.Client {
 			if err != nil {
 				return nil, err
 			}
-			conn, _, problem := v.dial(ctx, host, n)
+			conn, problem := a.dial(ctx, host, n)
 			if problem != nil {
 				return nil, problem
 			}
@@ -103,11 +102,10 @@ func (v *Validator) client(port int) *http.Client {
 		case to.User != nil:
 			return refuse("which has a user name in it")
 		}
-		if _, err := netip.ParseAddr(to.Hostname()); err == nil {
-			return refuse("which is not at a host name")
-		}
-		if _, err := identifier.ParseDNS(to.Hostname()); err != nil {
-			return refuse("which is not at a host name")
+		if to.Hostname() != a.Identifier.Value { // which may be an address
+			if _, err := identifier.ParseDNS(to.Hostname()); err != nil {
+				return refuse("which is not at a host name")
+			}
 		}
 		req.Header.Del("Referer")
 		return nil

@@ -73,7 +73,7 @@ func TestHTTP01(t *testing.T) {
 			server := httptest.NewServer(mux)
 			defer server.Close()
 			v := &Validator{Resolver: Loopback{}, Networks: loopback, HTTPPort: port(t, server.Listener.Addr())}
-			check(t, v.Validate(t.Context(), acme.HTTP01, site, token, keyAuthorization), tt.problem, tt.says)
+			check(t, validate(t, v, acme.HTTP01), tt.problem, tt.says)
 		})
 	}
 }
@@ -85,7 +85,7 @@ func TestHTTP01FollowsToHTTPSWithAnyCertificate(t *testing.T) {
 	plain := httptest.NewServer(http.RedirectHandler(fmt.Sprintf("https://www.example.org:%d/", tlsPort), http.StatusMovedPermanently))
 	defer plain.Close()
 	v := &Validator{Resolver: Loopback{}, Networks: loopback, HTTPPort: port(t, plain.Listener.Addr()), TLSPort: tlsPort}
-	check(t, v.Validate(t.Context(), acme.HTTP01, site, token, keyAuthorization), "", "")
+	check(t, validate(t, v, acme.HTTP01), "", "")
 }
 
 func TestHTTP01NeverConnectsToAPrivateAddress(t *testing.T) {
@@ -93,7 +93,7 @@ func TestHTTP01NeverConnectsToAPrivateAddress(t *testing.T) {
 	defer server.Close()
 	for _, r := range []Resolver{Loopback{}, fixed{"::ffff:127.0.0.1"}, fixed{"0.0.0.0"}, fixed{"::"}, fixed{"::127.0.0.1"}} {
 		v := &Validator{Resolver: r, HTTPPort: port(t, server.Listener.Addr())}
-		check(t, v.Validate(t.Context(), acme.HTTP01, site, token, keyAuthorization), acme.Connection, "private or special")
+		check(t, validate(t, v, acme.HTTP01), acme.Connection, "private or special")
 	}
 }
 
@@ -106,5 +106,5 @@ func TestHTTP01SaysWhoIsAsking(t *testing.T) {
 	}))
 	defer server.Close()
 	v := &Validator{Resolver: Loopback{}, Networks: loopback, HTTPPort: port(t, server.Listener.Addr()), UserAgent: "vidimusd/test"}
-	check(t, v.Validate(t.Context(), acme.HTTP01, site, token, keyAuthorization), "", "")
+	check(t, validate(t, v, acme.HTTP01), "", "")
 }

@@ -2,8 +2,10 @@ package validation
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -14,28 +16,51 @@ import (
 )
 
 const (
-	// maxRunning bounds the validations that run at once; the others wait their turn.
-	maxRunning = 256
 	// AuthzLife is how long an authorization that was validated stays valid.
 	AuthzLife = 7 * 24 * time.Hour
+	// A database that fails is asked again after retryFirst, then after twice as long
+	// each time up to retryMost, for retryFor: then the order has expired.
+	retryFirst = 100 * time.Millisecond
+	retryMost  = 5 * time.Second
+	retryFor   = 24 * time.Hour
+	// resumePage is how many challenges are read at once from the record.
+	resumePage = 1000
 )
+
+// Policy is how challenges of one ACME directory are validated.
+type Policy struct {
+	Accounts   string   // URL of an account without the number at its end
+	Identities []string // domain names of the CA in CAA and dns-persist-01 records, in lower case
+	CAA        bool     // whether CAA records are looked at
+	Networks   Networks // where connections may go besides those of the Validator
+}
 
 // Runner runs validations in the background and records their results. What was
 // asked for and has no result is on record as "processing", and is taken up again by
-// [Runner.Resume] after a restart.
+// [Runner.Resume] after a restart. At most 256 run at once, 48 of them for one account;
+// accounts take turns.
 type Runner struct {
-	Validator *Validator
-	Store     *store.Store
-	Log       *slog.Logger
-	Now       func() time.Time // nil means time.Now
-	CAA       map[string]CAA   // by ACME directory; one that is missing does not ask for CAA records
+	Validator   *Validator
+	Store       *store.Store
+	Log         *slog.Logger
+	Now         func() time.Time  // nil means time.Now
+	Directories map[string]Policy // by ACME directory
 
-	once sync.Once
-	slot chan struct{}
 	busy sync.WaitGroup
+	once sync.Once
+	ctx  context.Context // of all validations, made once
+	stop context.CancelFunc
 
-	mu      sync.Mutex
-	running map[int64]chan struct{} // by authorization; closed when its validation has a result. Guarded by mu
+	mu       sync.Mutex
+	queue    queue            // guarded by mu
+	watched  map[int64]*watch // by authorization; guarded by mu
+	overflow bool             // there is more on record than in the queue; guarded by mu
+}
+
+// watch is what is to be known about an authorization with validations to come.
+type watch struct {
+	challenges []int64       // in the queue or running
+	changed    chan struct{} // closed when one of them has a result; nil while nobody waits for it
 }
 
 func (r *Runner) now() time.Time {
@@ -45,48 +70,99 @@ func (r *Runner) now() time.Time {
 	return r.Now()
 }
 
-// Start validates a challenge that has been moved to processing. It returns at once.
-func (r *Runner) Start(c store.Challenge) {
-	r.once.Do(func() { r.slot = make(chan struct{}, maxRunning) })
-	done := make(chan struct{})
-	r.mu.Lock()
-	if r.running == nil {
-		r.running = make(map[int64]chan struct{})
-	}
-	r.running[c.Authz] = done
-	r.mu.Unlock()
-	r.busy.Go(func() {
-		defer r.finished(c.Authz, done)
-		r.slot <- struct{}{}
-		defer func() { <-r.slot }()
-		if err := r.run(context.Background(), c); err != nil {
-			r.Log.Error("validation has no result", "challenge", c.ID, "err", err)
-		}
-	})
+func (r *Runner) context() context.Context {
+	r.once.Do(func() { r.ctx, r.stop = context.WithCancel(context.Background()) })
+	return r.ctx
 }
 
-func (r *Runner) finished(authz int64, done chan struct{}) {
-	close(done)
+// Start validates a challenge that has been moved to processing, when it is its turn.
+// It returns at once. A challenge that has been started already is not started again.
+func (r *Runner) Start(c store.Challenge) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.running[authz] == done {
-		delete(r.running, authz)
+	w := r.watched[c.Authz]
+	if w != nil && slices.Contains(w.challenges, c.ID) {
+		return
+	}
+	if !r.queue.add(job{challenge: c.ID, authz: c.Authz, account: c.Account}) {
+		if !r.overflow {
+			r.Log.Warn("very many validations are waiting; more stay on record until some are done", "waiting", maxWaiting)
+		}
+		r.overflow = true
+		return
+	}
+	if w == nil {
+		if r.watched == nil {
+			r.watched = make(map[int64]*watch)
+		}
+		w = new(watch)
+		r.watched[c.Authz] = w
+	}
+	w.challenges = append(w.challenges, c.ID)
+	r.dispatch()
+}
+
+// dispatch lets run what may; r.mu is held.
+func (r *Runner) dispatch() {
+	for {
+		j, ok := r.queue.next()
+		if !ok {
+			return
+		}
+		r.busy.Go(func() {
+			defer r.finished(j)
+			ctx := r.context()
+			if err := r.run(ctx, j); err != nil && ctx.Err() == nil {
+				r.Log.Error("validation has no result", "challenge", j.challenge, "err", err)
+			}
+		})
 	}
 }
 
-// Hold returns when no validation of the authorization runs here any more, and at
-// the latest after the bound or when ctx is done.
+func (r *Runner) finished(j job) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w := r.watched[j.authz]
+	if w.changed != nil {
+		close(w.changed)
+		w.changed = nil
+	}
+	w.challenges = slices.DeleteFunc(w.challenges, func(id int64) bool { return id == j.challenge })
+	if len(w.challenges) == 0 {
+		delete(r.watched, j.authz)
+	}
+	r.queue.done(j)
+	r.dispatch()
+	if r.overflow && r.queue.waiting < maxWaiting/2 {
+		r.overflow = false
+		r.busy.Go(func() {
+			if err := r.Resume(r.context()); err != nil {
+				r.Log.Error("looking for validations on record", "err", err)
+			}
+		})
+	}
+}
+
+// Hold returns when one of the validations of the authorization that run here has a
+// result, or none runs; at the latest after the bound or when ctx is done.
 func (r *Runner) Hold(ctx context.Context, authz int64, bound time.Duration) {
 	r.mu.Lock()
-	done := r.running[authz]
+	w := r.watched[authz]
+	var changed chan struct{}
+	if w != nil {
+		if w.changed == nil {
+			w.changed = make(chan struct{})
+		}
+		changed = w.changed
+	}
 	r.mu.Unlock()
-	if done == nil {
+	if changed == nil {
 		return
 	}
 	timer := time.NewTimer(bound)
 	defer timer.Stop()
 	select {
-	case <-done:
+	case <-changed:
 	case <-timer.C:
 	case <-ctx.Done():
 	}
@@ -94,72 +170,115 @@ func (r *Runner) Hold(ctx context.Context, authz int64, bound time.Duration) {
 
 // Resume starts what is on record as processing.
 func (r *Runner) Resume(ctx context.Context) error {
-	all, err := r.Store.ProcessingChallenges(ctx)
-	if err != nil {
-		return err
+	for after := int64(0); ; {
+		page, err := r.Store.ProcessingAfter(ctx, after, resumePage)
+		if err != nil {
+			return err
+		}
+		for _, c := range page {
+			r.Start(c)
+			after = c.ID
+		}
+		r.mu.Lock()
+		full := r.overflow
+		r.mu.Unlock()
+		if full || len(page) < resumePage {
+			return nil
+		}
 	}
-	for _, c := range all {
-		r.Start(c)
-	}
-	return nil
 }
 
-// Wait returns when nothing runs any more, or ctx is done.
+// Wait returns when nothing runs any more, or ctx is done. Then what still runs is
+// given up; it stays on record as processing.
 func (r *Runner) Wait(ctx context.Context) {
 	done := make(chan struct{})
 	go func() { r.busy.Wait(); close(done) }()
 	select {
 	case <-done:
 	case <-ctx.Done():
+		r.context()
+		r.stop()
 	}
 }
 
-func (r *Runner) run(ctx context.Context, c store.Challenge) error {
-	a, err := r.Store.Authz(ctx, c.Authz)
+// run validates a challenge and records the result. A database that fails is tried
+// again until it is back.
+func (r *Runner) run(ctx context.Context, j job) error {
+	var a store.Authz
+	var account store.Account
+	err := r.persist(ctx, j, func() (err error) {
+		if a, err = r.Store.Authz(ctx, j.authz); err != nil {
+			return err
+		}
+		account, err = r.Store.Account(ctx, a.Account)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	account, err := r.Store.Account(ctx, a.Account)
-	if err != nil {
+	i := slices.IndexFunc(a.Challenges, func(c store.Challenge) bool { return c.ID == j.challenge })
+	if i < 0 || a.Challenges[i].Status != acme.Processing {
+		return nil // somebody else has recorded a result
+	}
+	c := a.Challenges[i]
+	req := r.request(account, a.Identifier, a.Wildcard)
+	req.Type, req.Token, req.KeyAuthorization = c.Type, c.Token, c.Token+"."+account.Thumbprint
+	res := r.Validator.Validate(ctx, req)
+	if ctx.Err() != nil {
+		return ctx.Err() // given up, not refuted
+	}
+	if res.Problem != nil {
+		res.Problem.Status = 0 // inside an object there is no HTTP status
+	}
+	if c.Record, err = json.Marshal(res.Record); err != nil {
 		return err
-	}
-	problem := r.Validator.Validate(ctx, c.Type, a.Identifier, c.Token, c.Token+"."+account.Thumbprint)
-	if problem == nil {
-		problem = r.CheckCAA(ctx, account, certified(a), string(c.Type))
-	}
-	if problem != nil {
-		problem.Status = 0 // inside an object there is no HTTP status
 	}
 	now := r.now()
 	r.Log.Info("validated", "challenge", c.ID, "type", c.Type, "identifier", a.Identifier.Value, "account", account.ID,
-		"ok", problem == nil, "problem", problem)
-	err = r.Store.FinishChallenge(ctx, c, problem, now, now.Add(AuthzLife))
-	if errors.Is(err, store.ErrConflict) {
-		return nil // somebody else has recorded a result
+		"ok", res.Problem == nil, "problem", res.Problem, "address", res.Record.Address, "dnssec", string(res.Record.DNSSEC), "ms", res.Record.Millis)
+	return r.persist(ctx, j, func() error {
+		err := r.Store.FinishChallenge(ctx, c, res.Problem, now, earlier(res.Until, now.Add(AuthzLife)))
+		if errors.Is(err, store.ErrConflict) {
+			return nil // somebody else has recorded a result
+		}
+		return err
+	})
+}
+
+// persist repeats what the database can't do until it can.
+func (r *Runner) persist(ctx context.Context, j job, do func() error) error {
+	begin, wait := time.Now(), retryFirst
+	for {
+		err := do()
+		if err == nil || errors.Is(err, store.ErrNotFound) || time.Since(begin) > retryFor {
+			return err
+		}
+		if wait == retryFirst {
+			r.Log.Error("a validation waits for the database", "challenge", j.challenge, "err", err)
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		}
+		wait = min(2*wait, retryMost)
 	}
-	return err
+}
+
+// request is what is to be known to validate an identifier for an account.
+func (r *Runner) request(account store.Account, base identifier.Identifier, wildcard bool) Request {
+	p := r.Directories[account.Directory]
+	return Request{Identifier: base, Wildcard: wildcard, Account: p.Accounts + strconv.FormatInt(account.ID, 10),
+		Issuers: p.Identities, Networks: p.Networks, CAA: p.CAA}
 }
 
 // ChecksCAA tells whether an ACME directory asks for CAA records.
-func (r *Runner) ChecksCAA(directory string) bool {
-	_, ok := r.CAA[directory]
-	return ok
-}
+func (r *Runner) ChecksCAA(directory string) bool { return r.Directories[directory].CAA }
 
 // CheckCAA tells what CAA records have against a certificate for an account, or nil.
 // method is a challenge type, or [MethodHostDatabase].
 func (r *Runner) CheckCAA(ctx context.Context, account store.Account, id identifier.Identifier, method string) *acme.Problem {
-	policy, ok := r.CAA[account.Directory]
-	if !ok {
-		return nil
-	}
-	return r.Validator.caa(ctx, policy, caaRequest{id: id, account: policy.Accounts + strconv.FormatInt(account.ID, 10), method: method})
-}
-
-// certified is what an authorization is for, with the "*." of a wildcard.
-func certified(a store.Authz) identifier.Identifier {
-	if a.Wildcard {
-		return identifier.Identifier{Type: a.Identifier.Type, Value: "*." + a.Identifier.Value}
-	}
-	return a.Identifier
+	req := r.request(account, id.Base(), id.Wildcard())
+	req.Type = acme.ChallengeType(method)
+	return r.Validator.CheckCAA(ctx, req)
 }

@@ -3,7 +3,6 @@ package validation
 import (
 	"context"
 	"log/slog"
-	"net/netip"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -22,16 +21,15 @@ type held struct {
 	values  []string
 }
 
-func (h held) LookupAddrs(context.Context, string) ([]netip.Addr, error) { return nil, nil }
-
-func (h held) LookupCAA(context.Context, string) ([]*dns.CAA, error) { return nil, nil }
-
-func (h held) LookupTXT(ctx context.Context, _ string) ([]string, error) {
+func (h held) Lookup(ctx context.Context, name string, t uint16) (Answer, error) {
+	if t != dns.TypeTXT {
+		return Answer{}, nil
+	}
 	select {
 	case <-h.release:
-		return h.values, nil
+		return Answer{Records: []dns.RR{&dns.TXT{Hdr: dns.RR_Header{Name: name}, Txt: h.values}}}, nil
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return Answer{}, ctx.Err()
 	}
 }
 
@@ -107,7 +105,7 @@ func TestHoldReturnsAtTheRecordedResult(t *testing.T) {
 
 func TestHoldEndsWithItsRequestOrItsBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &Runner{running: map[int64]chan struct{}{7: make(chan struct{})}}
+		r := &Runner{watched: map[int64]*watch{7: {challenges: []int64{1}}}}
 		begin := time.Now()
 		r.Hold(t.Context(), 7, 5*time.Second)
 		if took := time.Since(begin); took != 5*time.Second {
@@ -139,7 +137,7 @@ func TestResumeTakesUpWhatARestartCutShort(t *testing.T) {
 	if got, err := db.Challenge(t.Context(), c.ID); err != nil || got.Status != acme.Valid || got.Validated.IsZero() {
 		t.Errorf("challenge %+v, %v; want it valid", got, err)
 	}
-	if left, err := db.ProcessingChallenges(t.Context()); err != nil || len(left) > 0 {
+	if left, err := db.ProcessingAfter(t.Context(), 0, 10); err != nil || len(left) > 0 {
 		t.Errorf("left: %v, %v", left, err)
 	}
 }

@@ -96,7 +96,7 @@ func TestTLSALPN01(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			l := serveTLS(t, tt.cert, tt.protocols...)
 			v := &Validator{Resolver: Loopback{}, Networks: loopback, TLSPort: port(t, l.Addr())}
-			check(t, v.Validate(t.Context(), acme.TLSALPN01, site, token, keyAuthorization), tt.problem, tt.says)
+			check(t, validate(t, v, acme.TLSALPN01), tt.problem, tt.says)
 		})
 	}
 }
@@ -114,7 +114,7 @@ func TestTLSALPN01AtAServerWithoutTLS(t *testing.T) {
 		}
 	}()
 	v := &Validator{Resolver: Loopback{}, Networks: loopback, TLSPort: port(t, l.Addr())}
-	check(t, v.Validate(t.Context(), acme.TLSALPN01, site, token, keyAuthorization), acme.TLS, "TLS handshake")
+	check(t, validate(t, v, acme.TLSALPN01), acme.TLS, "TLS handshake")
 	v.Networks = nil
-	check(t, v.Validate(t.Context(), acme.TLSALPN01, site, token, keyAuthorization), acme.Connection, "private or special")
+	check(t, validate(t, v, acme.TLSALPN01), acme.Connection, "private or special")
 }

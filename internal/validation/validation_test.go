@@ -28,17 +28,28 @@ var (
 // fixed is a resolver that knows addresses only.
 type fixed []string
 
-func (f fixed) LookupAddrs(context.Context, string) ([]netip.Addr, error) {
-	var out []netip.Addr
+func (f fixed) Lookup(_ context.Context, name string, t uint16) (Answer, error) {
+	var out Answer
 	for _, a := range f {
-		out = append(out, netip.MustParseAddr(a))
+		switch addr := netip.MustParseAddr(a); {
+		case t == dns.TypeA && addr.Is4():
+			out.Records = append(out.Records, &dns.A{A: addr.AsSlice()})
+		case t == dns.TypeAAAA && addr.Is6():
+			out.Records = append(out.Records, &dns.AAAA{AAAA: addr.AsSlice()})
+		}
 	}
 	return out, nil
 }
 
-func (fixed) LookupTXT(context.Context, string) ([]string, error) { return nil, nil }
+// asks is the request to validate a challenge for site.
+func asks(t acme.ChallengeType) Request {
+	return Request{Type: t, Identifier: site, Token: token, KeyAuthorization: keyAuthorization, Account: account, Issuers: identities}
+}
 
-func (fixed) LookupCAA(context.Context, string) ([]*dns.CAA, error) { return nil, nil }
+func validate(t *testing.T, v *Validator, c acme.ChallengeType) *acme.Problem {
+	t.Helper()
+	return v.Validate(t.Context(), asks(c)).Problem
+}
 
 func port(t *testing.T, a net.Addr) int {
 	t.Helper()
@@ -80,7 +91,7 @@ func TestAddressesAreFewAndAllowed(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			v := &Validator{Resolver: tt.found, Networks: loopback}
+			v := &attempt{Validator: &Validator{Resolver: tt.found, Networks: loopback}}
 			got, problem := v.addrs(t.Context(), "www.example.org")
 			check(t, problem, tt.problem, "www.example.org")
 			var texts []string
@@ -100,22 +111,22 @@ func TestDialTriesTheNextAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	v := &Validator{Resolver: fixed{"127.0.0.9", "127.0.0.1"}, Networks: loopback}
-	conn, addr, problem := v.dial(t.Context(), "www.example.org", port(t, l.Addr()))
+	v := &attempt{Validator: &Validator{Resolver: fixed{"127.0.0.9", "127.0.0.1"}, Networks: loopback}}
+	conn, problem := v.dial(t.Context(), "www.example.org", port(t, l.Addr()))
 	if problem != nil {
 		t.Fatal(problem)
 	}
 	conn.Close()
-	if addr != l.Addr().String() {
+	if addr := v.record().Address; addr != l.Addr().String() {
 		t.Errorf("connected to %s; want %s", addr, l.Addr())
 	}
 	l.Close()
-	_, _, problem = v.dial(t.Context(), "www.example.org", port(t, l.Addr()))
+	_, problem = v.dial(t.Context(), "www.example.org", port(t, l.Addr()))
 	check(t, problem, acme.Connection, "connection refused")
 }
 
 func TestAnUnknownTypeIsRefused(t *testing.T) {
-	check(t, new(Validator).Validate(t.Context(), "tls-sni-01", site, token, keyAuthorization), acme.Malformed, "tls-sni-01")
+	check(t, validate(t, new(Validator), "tls-sni-01"), acme.Malformed, "tls-sni-01")
 }
 
 func TestNetworksAllowPublicAddressesAndWhatIsNamed(t *testing.T) {

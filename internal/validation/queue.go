@@ -1,0 +1,88 @@
+package validation
+
+import "slices"
+
+const (
+	// maxRunning bounds the validations that run at once; the others wait their turn.
+	maxRunning = 256
+	// maxPerAccount bounds those of one account, so that names that don't answer hold
+	// up nobody but their own account.
+	maxPerAccount = 48
+	// maxWaiting bounds those that wait in memory, at some hundred bytes each. What is
+	// beyond waits on record.
+	maxWaiting = 100_000
+)
+
+// job is a challenge that is to be validated.
+type job struct{ challenge, authz, account int64 }
+
+// queue lets accounts take turns. It is not safe for concurrent use.
+type queue struct {
+	accounts map[int64]*line
+	turns    []int64 // accounts with a job that may run, each once, by turn
+	waiting  int
+	running  int
+}
+
+// line is what one account waits for.
+type line struct {
+	jobs    []job
+	running int
+	inTurns bool
+}
+
+// add appends a job to its account's line; it is false when there is no room.
+func (q *queue) add(j job) bool {
+	if q.waiting >= maxWaiting {
+		return false
+	}
+	if q.accounts == nil {
+		q.accounts = make(map[int64]*line)
+	}
+	l := q.accounts[j.account]
+	if l == nil {
+		l = new(line)
+		q.accounts[j.account] = l
+	}
+	l.jobs = append(l.jobs, j)
+	q.waiting++
+	q.enter(j.account, l)
+	return true
+}
+
+// enter gives an account a turn when it can use one.
+func (q *queue) enter(account int64, l *line) {
+	if !l.inTurns && len(l.jobs) > 0 && l.running < maxPerAccount {
+		l.inTurns = true
+		q.turns = append(q.turns, account)
+	}
+}
+
+// next takes the job whose turn it is, to run until done; it is false when none may.
+func (q *queue) next() (job, bool) {
+	if q.running >= maxRunning || len(q.turns) == 0 {
+		return job{}, false
+	}
+	account := q.turns[0]
+	q.turns = slices.Delete(q.turns, 0, 1)
+	l := q.accounts[account]
+	j := l.jobs[0]
+	l.jobs = l.jobs[1:]
+	l.inTurns = false
+	l.running++
+	q.running++
+	q.waiting--
+	q.enter(account, l)
+	return j, true
+}
+
+// done ends a job that next gave.
+func (q *queue) done(j job) {
+	l := q.accounts[j.account]
+	l.running--
+	q.running--
+	q.enter(j.account, l)
+	if l.running == 0 && len(l.jobs) == 0 {
+		delete(q.accounts, j.account)
+	}
+}
