@@ -29,7 +29,11 @@ func (s *Server) finalize(r *request) (reply, error) {
 	if o.Status != acme.Ready {
 		return reply{location: r.orderURL(o.ID)}, acme.Problemf(acme.OrderNotReady, "the order is %s, not ready", o.Status)
 	}
-	csr, err := s.readRequest(r, o)
+	profile, err := s.profileOf(r, o)
+	if err != nil {
+		return reply{location: r.orderURL(o.ID)}, err
+	}
+	csr, err := s.readRequest(r, o, profile)
 	if err != nil {
 		return reply{}, err
 	}
@@ -47,6 +51,7 @@ func (s *Server) finalize(r *request) (reply, error) {
 	c, err := r.dir.Issuer.Issue(r.http.Context(), issuer.Request{
 		Identifiers: o.Identifiers, PublicKey: csr.PublicKey, SPKI: csr.RawSubjectPublicKeyInfo,
 		Order: o.ID, Account: r.account.ID, Predecessor: predecessor,
+		Profile: profile, Staple: issuer.AsksForStaple(csr),
 	})
 	if errors.Is(err, store.ErrConflict) {
 		return reply{location: r.orderURL(o.ID)}, acme.Problemf(acme.OrderNotReady, "another request has finalized the order, or replaced its predecessor, at the same time")
@@ -62,7 +67,7 @@ func (s *Server) finalize(r *request) (reply, error) {
 
 // readRequest reads the certificate request of a finalize payload and checks it
 // against the order.
-func (s *Server) readRequest(r *request, o store.Order) (*x509.CertificateRequest, error) {
+func (s *Server) readRequest(r *request, o store.Order, p *issuer.Profile) (*x509.CertificateRequest, error) {
 	var in struct {
 		CSR string `json:"csr"`
 	}
@@ -73,7 +78,7 @@ func (s *Server) readRequest(r *request, o store.Order) (*x509.CertificateReques
 	if err != nil || len(der) == 0 {
 		return nil, acme.Problemf(acme.BadCSR, `"csr" must be a PKCS #10 request in DER, as base64url without padding`)
 	}
-	csr, problem := issuer.CheckRequest(der, o.Identifiers)
+	csr, problem := issuer.CheckRequest(der, o.Identifiers, p)
 	if problem != nil {
 		return nil, problem
 	}

@@ -37,6 +37,10 @@ func (s *Server) newOrder(r *request) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	profile, err := orderProfile(r, in.Profile, ids)
+	if err != nil {
+		return reply{}, err
+	}
 	if _, err := s.predecessor(r, in.Replaces, ids); err != nil {
 		return reply{}, err
 	}
@@ -50,7 +54,7 @@ func (s *Server) newOrder(r *request) (reply, error) {
 		}
 	}
 	now := s.Now()
-	o := store.Order{Account: r.account.ID, Status: acme.Pending, Identifiers: ids, Replaces: in.Replaces, Created: now, Expires: now.Add(orderLife)}
+	o := store.Order{Account: r.account.ID, Status: acme.Pending, Identifiers: ids, Replaces: in.Replaces, Profile: profile.Name, Created: now, Expires: now.Add(orderLife)}
 	if granted {
 		o.Status = acme.Ready
 	}
@@ -191,7 +195,7 @@ func (s *Server) order(r *request) (reply, error) {
 }
 
 func (s *Server) orderReply(r *request, status int, o store.Order) reply {
-	out := acme.Order{Status: o.Status, Expires: timePtr(o.Expires), Identifiers: o.Identifiers, Replaces: o.Replaces, Error: o.Error,
+	out := acme.Order{Status: o.Status, Expires: timePtr(o.Expires), Identifiers: o.Identifiers, Replaces: o.Replaces, Profile: o.Profile, Error: o.Error,
 		Authorizations: make([]string, len(o.Authzs)), Finalize: r.orderURL(o.ID) + "/finalize"}
 	for i, id := range o.Authzs {
 		out.Authorizations[i] = r.authzURL(id)

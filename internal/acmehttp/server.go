@@ -310,6 +310,7 @@ func (s *Server) getDirectory(r *request) (reply, error) {
 	b := r.dir.base
 	meta := r.dir.Meta
 	meta.ExternalAccountRequired = !r.dir.Open
+	meta.Profiles = r.dir.Issuer.Descriptions()
 	return reply{cache: publicCache, body: acme.Directory{
 		NewNonce: b + "/new-nonce", NewAccount: b + "/new-account", NewOrder: b + "/new-order", RevokeCert: b + "/revoke-cert",
 		KeyChange: b + "/key-change", RenewalInfo: b + "/renewal-info", Meta: meta,

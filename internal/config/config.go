@@ -30,6 +30,7 @@ type Config struct {
 	URLHTTP    string     `yaml:"url_http"`    // http://HOST[:PORT] as clients see ListenHTTP; goes into certificates
 	Database   string     `yaml:"database"`    // file of the SQLite database, or postgres:// URL
 	TLS        TLS        `yaml:"tls"`
+	Profiles   []Profile  `yaml:"profiles"` // shared by the issuers that name them
 	Issuers    []Issuer   `yaml:"issuers"`
 	Validation Validation `yaml:"validation"`
 	Log        Log        `yaml:"log"`
@@ -49,9 +50,11 @@ type TLS struct {
 type Issuer struct {
 	Name           string `yaml:"name"`
 	Intermediate   `yaml:",inline"`
-	Intermediates  []Intermediate `yaml:"intermediates"` // in place of the one above; complete has it in both places
-	Validity       Duration       `yaml:"validity"`      // of a certificate, 6 to 398 days; default 90d
-	Open           bool           `yaml:"open"`          // a second directory, without EAB, with challenges
+	Intermediates  []Intermediate `yaml:"intermediates"`   // in place of the one above; complete has it in both places
+	Validity       Duration       `yaml:"validity"`        // of a certificate, 6 to 398 days; default 90d
+	Profiles       []Profile      `yaml:"profiles"`        // that orders may name; default none
+	DefaultProfile string         `yaml:"default_profile"` // of orders that name none; default the first
+	Open           bool           `yaml:"open"`            // a second directory, without EAB, with challenges
 	TermsOfService string         `yaml:"terms_of_service"`
 	Website        string         `yaml:"website"`
 	CAAIdentities  []string       `yaml:"caa_identities"` // domain names of the CA in CAA records; default the host of the URL
@@ -248,6 +251,7 @@ func (c *Config) complete(r *reader) {
 	if len(c.Issuers) == 0 {
 		r.add("issuers", "there must be at least one issuer; vidimusd init makes one")
 	}
+	c.completeProfiles(r)
 	seen := make(map[string]bool)
 	c.Validation.complete(r)
 	for i := range c.Issuers {
@@ -255,6 +259,7 @@ func (c *Config) complete(r *reader) {
 		c.Issuers[i].complete(r, path, seen)
 		c.Issuers[i].completeCAA(r, path, c.URL)
 		c.Issuers[i].completeValidation(r, path, &c.Validation)
+		c.Issuers[i].completeProfiles(r, path, c.Profiles)
 	}
 	c.Log.complete(r)
 	c.Operating.complete(r)

@@ -22,6 +22,7 @@ import (
 	"slices"
 	"time"
 
+	"vidimus/internal/acme"
 	"vidimus/internal/identifier"
 	"vidimus/internal/store"
 )
@@ -34,7 +35,8 @@ const backdate = time.Hour
 type Issuer struct {
 	Name          string          // in the configuration, in URLs and on record
 	Intermediates []*Intermediate // New sorts them by From
-	Validity      time.Duration   // of a certificate
+	Validity      time.Duration   // of a certificate without a profile
+	Profiles      []Profile       // the first is the default; none means that orders have no profile
 
 	Store *store.Store
 	Now   func() time.Time // nil means time.Now
@@ -72,12 +74,15 @@ type Request struct {
 	SPKI        []byte // DER of PublicKey
 	Order       int64  // 0 for the server's own certificate
 	Account     int64
-	Predecessor string // serial of the certificate that it replaces, or ""
+	Predecessor string   // serial of the certificate that it replaces, or ""
+	Profile     *Profile // nil means that of an issuer without profiles
+	Staple      bool     // the TLS feature status_request is asked for
 }
 
 // Issue records the intent, signs, and records the certificate.
 // [store.ErrConflict] means that the order was not ready, or that another order has
-// replaced the predecessor; nothing is signed then. On any other error the intent
+// replaced the predecessor, an [acme.Problem] that the profile forbids the certificate;
+// nothing is signed then. On any other error the intent
 // may stand, for [Issuer.Finish] later.
 func (i *Issuer) Issue(ctx context.Context, r Request) (store.Certificate, error) {
 	c, err := i.prepare(r)
@@ -113,6 +118,13 @@ func (i *Issuer) prepare(r Request) (store.Certificate, error) {
 	if by == nil {
 		return store.Certificate{}, fmt.Errorf("no CA of issuer %s signs yet; the first begins at %s", i.Name, i.Oldest().From.Format(time.RFC3339))
 	}
+	profile := r.Profile
+	if profile == nil {
+		profile = i.plain()
+	}
+	if refused := i.Refused(profile, r.Identifiers); len(refused) > 0 {
+		return store.Certificate{}, acme.PerIdentifier(refused[0].Detail, refused)
+	}
 	serial := make([]byte, 16)
 	rand.Read(serial)
 	serial[0] = serial[0]&0x3f | 0x40 // positive, and always 16 bytes (RFC 5280 §4.1.2.2)
@@ -121,14 +133,13 @@ func (i *Issuer) prepare(r Request) (store.Certificate, error) {
 		SerialNumber:          new(big.Int).SetBytes(serial),
 		NotBefore:             now.Add(-backdate).Truncate(time.Second),
 		KeyUsage:              x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		BasicConstraintsValid: true,
 	}
 	// Both ends are part of the validity (RFC 5280 §4.1.2.5).
-	tmpl.NotAfter = tmpl.NotBefore.Add(i.Validity - time.Second)
+	tmpl.NotAfter = tmpl.NotBefore.Add(profile.Validity - time.Second)
 	if tmpl.NotAfter.After(by.CA.NotAfter) {
 		return store.Certificate{}, fmt.Errorf("the issuing CA %q ends at %s, before a certificate of %s would; give issuer %s a new CA",
-			by.CA.Subject, by.CA.NotAfter.Format(time.RFC3339), i.Validity, i.Name)
+			by.CA.Subject, by.CA.NotAfter.Format(time.RFC3339), profile.Validity, i.Name)
 	}
 	for _, id := range r.Identifiers {
 		if id.Type == identifier.IP {
@@ -137,6 +148,7 @@ func (i *Issuer) prepare(r Request) (store.Certificate, error) {
 			tmpl.DNSNames = append(tmpl.DNSNames, id.Value)
 		}
 	}
+	profile.fill(tmpl, r.Staple)
 	if by.CRLURL != "" {
 		tmpl.CRLDistributionPoints = []string{by.CRLURL}
 	}

@@ -15,9 +15,9 @@ import (
 )
 
 // CheckRequest reads a PKCS #10 request in DER and checks that it is well signed, by
-// a key that may be certified, and asks for exactly ids, which must be sorted (RFC
+// a key that the profile allows, and asks for exactly ids, which must be sorted (RFC
 // 8555 §7.4).
-func CheckRequest(der []byte, ids []identifier.Identifier) (*x509.CertificateRequest, *acme.Problem) {
+func CheckRequest(der []byte, ids []identifier.Identifier, p *Profile) (*x509.CertificateRequest, *acme.Problem) {
 	bad := func(format string, args ...any) (*x509.CertificateRequest, *acme.Problem) {
 		return nil, acme.Problemf(acme.BadCSR, format, args...)
 	}
@@ -25,7 +25,7 @@ func CheckRequest(der []byte, ids []identifier.Identifier) (*x509.CertificateReq
 	if err != nil {
 		return bad("the certificate request can't be read: %v", err)
 	}
-	if err := CheckKey(csr.PublicKey); err != nil {
+	if err := p.CheckKey(csr.PublicKey); err != nil {
 		return nil, acme.Problemf(acme.BadPublicKey, "the key of the certificate request: %v", err)
 	}
 	if err := csr.CheckSignature(); err != nil {

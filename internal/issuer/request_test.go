@@ -74,7 +74,7 @@ func TestCheckRequestTakesExactlyTheOrdersNames(t *testing.T) {
 	order := ids("www.example.org", "192.0.2.7")
 	for _, tt := range requestCases() {
 		t.Run(tt.name, func(t *testing.T) {
-			got, problem := CheckRequest(tt.der, order)
+			got, problem := CheckRequest(tt.der, order, new(Profile))
 			switch {
 			case tt.problem == "":
 				if problem != nil || got == nil {
@@ -129,7 +129,7 @@ func FuzzCheckRequest(f *testing.F) {
 		f.Add(c.der)
 	}
 	f.Fuzz(func(t *testing.T, der []byte) {
-		csr, problem := CheckRequest(der, order)
+		csr, problem := CheckRequest(der, order, new(Profile))
 		if (csr == nil) == (problem == nil) {
 			t.Fatal("neither, or both, of a request and a problem")
 		}

@@ -2,7 +2,9 @@ package server
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -16,6 +18,9 @@ import (
 // are served, "" for nowhere.
 func openIssuer(c *config.Issuer, base string, db *store.Store) (*issuer.Issuer, error) {
 	iss := issuer.Issuer{Name: c.Name, Validity: time.Duration(c.Validity), Store: db}
+	for n := range c.Profiles {
+		iss.Profiles = append(iss.Profiles, profile(&c.Profiles[n]))
+	}
 	for n := range c.Intermediates {
 		ca, err := c.Intermediates[n].Load()
 		if err != nil {
@@ -52,4 +57,47 @@ func rootsPEM(iss *issuer.Issuer) []byte {
 		}
 	}
 	return certificate.MarshalChain(roots...)
+}
+
+// profile is a profile of the configuration, for the issuer.
+func profile(c *config.Profile) issuer.Profile {
+	p := issuer.Profile{Name: c.Name, Description: c.Description, Validity: time.Duration(c.Validity), CommonName: c.CommonName,
+		MustStaple: issuer.MustStaple(c.MustStaple), Subject: subject(&c.Subject)}
+	for _, k := range c.Keys {
+		p.Keys = append(p.Keys, issuer.KeyType(k))
+	}
+	for _, u := range c.Usage {
+		usage := x509.ExtKeyUsageServerAuth
+		if u == "client" {
+			usage = x509.ExtKeyUsageClientAuth
+		}
+		p.Usages = append(p.Usages, usage)
+	}
+	p.Names.PermittedDomains, p.Names.PermittedNetworks = domainsAndNetworks(c.Permitted)
+	p.Names.ExcludedDomains, p.Names.ExcludedNetworks = domainsAndNetworks(c.Excluded)
+	return p
+}
+
+func subject(c *config.Subject) (name pkix.Name) {
+	for _, f := range []struct {
+		value string
+		field *[]string
+	}{{c.Organisation, &name.Organization}, {c.Unit, &name.OrganizationalUnit}, {c.Locality, &name.Locality},
+		{c.State, &name.Province}, {c.Country, &name.Country}} {
+		if f.value != "" {
+			*f.field = []string{f.value}
+		}
+	}
+	return name
+}
+
+func domainsAndNetworks(list []string) (domains []string, networks []netip.Prefix) {
+	for _, s := range list {
+		if p, err := netip.ParsePrefix(s); err == nil {
+			networks = append(networks, p.Masked())
+		} else {
+			domains = append(domains, s)
+		}
+	}
+	return domains, networks
 }

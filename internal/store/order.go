@@ -18,6 +18,7 @@ type Order struct {
 	Status      acme.Status
 	Identifiers []identifier.Identifier // sorted, distinct
 	Replaces    string                  // RFC 9773 certificate identifier, or ""
+	Profile     string                  // draft-ietf-acme-profiles; "" where the issuer has none
 	Error       *acme.Problem
 	Serial      string // of its certificate, hexadecimal; "" before finalize
 	Created     time.Time
@@ -54,9 +55,9 @@ type Challenge struct {
 // all their IDs.
 func (s *Store) NewOrder(ctx context.Context, o *Order, authzs []*Authz) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
-		o.ID, err = insert(ctx, tx, `INSERT INTO acme_order (account_id, status, identifiers, replaces, created_at, expires_at)
-			VALUES ($1, $2, $3, $4, $5, $6) RETURNING id`,
-			o.Account, o.Status, toJSON(o.Identifiers), o.Replaces, millis(o.Created), millis(o.Expires))
+		o.ID, err = insert(ctx, tx, `INSERT INTO acme_order (account_id, status, identifiers, replaces, profile, created_at, expires_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id`,
+			o.Account, o.Status, toJSON(o.Identifiers), o.Replaces, o.Profile, millis(o.Created), millis(o.Expires))
 		if err != nil {
 			return err
 		}
@@ -98,11 +99,11 @@ func newAuthz(ctx context.Context, tx *sql.Tx, a *Authz) (err error) {
 func (s *Store) Order(ctx context.Context, id int64) (Order, error) {
 	o, err := one(ctx, s.read, func(row scanner) (o Order, err error) {
 		var serial sql.NullString
-		err = row.Scan(&o.ID, &o.Account, &o.Status, jsonColumn{&o.Identifiers}, &o.Replaces, jsonColumn{&o.Error}, &serial,
+		err = row.Scan(&o.ID, &o.Account, &o.Status, jsonColumn{&o.Identifiers}, &o.Replaces, &o.Profile, jsonColumn{&o.Error}, &serial,
 			timeColumn{&o.Created}, timeColumn{&o.Expires})
 		o.Serial = serial.String
 		return o, err
-	}, `SELECT id, account_id, status, identifiers, replaces, error, serial, created_at, expires_at FROM acme_order WHERE id = $1`, id)
+	}, `SELECT id, account_id, status, identifiers, replaces, profile, error, serial, created_at, expires_at FROM acme_order WHERE id = $1`, id)
 	if err != nil {
 		return o, err
 	}
