@@ -18,6 +18,7 @@ import (
 	"vidimus/internal/certificate"
 	"vidimus/internal/identifier"
 	"vidimus/internal/issuer"
+	"vidimus/internal/revocation"
 	"vidimus/internal/store"
 )
 
@@ -423,7 +424,7 @@ func TestRevocation(t *testing.T) {
 	c.post("/revoke-cert", revoke(byAccount, 4)).problem("alreadyRevoked", 400)
 	c.send(jws{path: "/revoke-cert", payload: revoke(byKey, 1), embed: true, key: key}).want(200)
 
-	der, err := s.iss.CRLs(s.iss.Current()).CRL(t.Context())
+	der, err := revocation.NewPublisher(s.store, revocation.Options{}, s.iss.Signers()...).CRL(t.Context(), "main")
 	if err != nil {
 		t.Fatal(err)
 	}

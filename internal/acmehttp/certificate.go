@@ -156,7 +156,7 @@ func (s *Server) revokeCert(r *request) (reply, error) {
 	if err := s.mayRevoke(r, c, cert); err != nil {
 		return reply{}, err
 	}
-	err = s.Store.Revoke(r.http.Context(), c, in.Reason, s.Now())
+	err = s.Store.Revoke(r.http.Context(), c.Serial, in.Reason, s.Now())
 	if errors.Is(err, store.ErrConflict) {
 		return reply{}, acme.Problemf(acme.AlreadyRevoked, "the certificate was revoked before")
 	}

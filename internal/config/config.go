@@ -35,6 +35,7 @@ type Config struct {
 	Validation Validation `yaml:"validation"`
 	Log        Log        `yaml:"log"`
 	Operating  `yaml:",inline"`
+	Revocation `yaml:",inline"`
 
 	Dir string `yaml:"-"` // the file's folder, absolute
 }
@@ -263,6 +264,7 @@ func (c *Config) complete(r *reader) {
 	}
 	c.Log.complete(r)
 	c.Operating.complete(r)
+	c.completeRevocation(r)
 }
 
 func (t *TLS) complete(r *reader) {

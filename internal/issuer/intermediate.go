@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -24,16 +25,19 @@ type Intermediate struct {
 	Root   *x509.Certificate     // above the default chain
 	From   time.Time             // it signs certificates from then on; zero means that it always may
 	Key    crypto.Signer         // of CA; in a file, or elsewhere
-	CRLURL string                // into each certificate (RFC 5280 §4.2.1.13); "" for none
-	CAURL  string                // where CA is served, into each certificate (§4.2.2.1); "" for none
+	CAURL  string                // where CA is served, into each certificate (RFC 5280 §4.2.2.1); "" for none
 
+	CRLBase string // what the path of a CRL follows in each certificate (§4.2.1.13); "" for none
+	OCSPURL string // where OCSP requests are answered, into each certificate (§4.2.2.1); "" for none
+
+	shards    *revocation.Shards
 	throwaway crypto.Signer     // signs what only its to-be-signed part is wanted of
 	parent    *x509.Certificate // CA, with the throwaway's public key
 }
 
 // ID names the key that signs: its subject key identifier in hexadecimal. It is what
 // certificates are recorded under, whatever certificates the key has.
-func (m *Intermediate) ID() string { return hex.EncodeToString(m.CA.SubjectKeyId) }
+func (m *Intermediate) ID() string { return revocation.KeyID(m.CA) }
 
 // ShortID is the beginning of the ID, for URLs.
 func (m *Intermediate) ShortID() string {
@@ -103,7 +107,22 @@ func (i *Issuer) SignerOf(cert *x509.Certificate) *Intermediate {
 	return i.Intermediate(hex.EncodeToString(cert.AuthorityKeyId))
 }
 
-// CRLs makes the publisher of the CRLs of one intermediate.
-func (i *Issuer) CRLs(m *Intermediate) *revocation.Publisher {
-	return revocation.NewPublisher(revocation.Signer{Issuer: i.Name, AuthorityKey: m.ID(), CA: m.CA, Key: m.Key}, i.Store, i.Now)
+// OpenCRLs sees to it that each intermediate has a CRL, and that what was signed before
+// there were shards is in one.
+func (i *Issuer) OpenCRLs(ctx context.Context) error {
+	for _, m := range i.Intermediates {
+		if err := m.shards.Open(ctx); err != nil {
+			return fmt.Errorf("issuer %s: opening its CRLs: %w", i.Name, err)
+		}
+	}
+	return nil
+}
+
+// Signers are what signs the CRLs of the issuer.
+func (i *Issuer) Signers() []revocation.Signer {
+	var all []revocation.Signer
+	for _, m := range i.Intermediates {
+		all = append(all, revocation.Signer{Issuer: i.Name, CA: m.CA, Key: m.Key})
+	}
+	return all
 }

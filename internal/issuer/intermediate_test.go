@@ -51,7 +51,7 @@ func TestTheIntermediateWhoseTimeCameLastSigns(t *testing.T) {
 
 func TestAnUnfinishedIssuanceIsFinishedByTheKeyItWasPreparedFor(t *testing.T) {
 	i, now := rolling(t)
-	first := must(i.prepare(request("www.example.org")))
+	first := must(i.prepare(t.Context(), request("www.example.org")))
 	if err := i.Store.BeginIssuance(t.Context(), first, ""); err != nil {
 		t.Fatal(err)
 	}

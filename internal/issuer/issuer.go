@@ -24,6 +24,7 @@ import (
 
 	"vidimus/internal/acme"
 	"vidimus/internal/identifier"
+	"vidimus/internal/revocation"
 	"vidimus/internal/store"
 )
 
@@ -37,6 +38,7 @@ type Issuer struct {
 	Intermediates []*Intermediate // New sorts them by From
 	Validity      time.Duration   // of a certificate without a profile
 	Profiles      []Profile       // the first is the default; none means that orders have no profile
+	ShardSize     int             // how many certificates share a CRL; 0 means [revocation.DefaultShardSize]
 
 	Store *store.Store
 	Now   func() time.Time // nil means time.Now
@@ -53,6 +55,7 @@ func New(i Issuer) (*Issuer, error) {
 		if err := m.open(); err != nil {
 			return nil, fmt.Errorf("issuer %s: %w", i.Name, err)
 		}
+		m.shards = &revocation.Shards{Issuer: i.Name, CA: m.ID(), Base: m.CRLBase, Size: i.ShardSize, Store: i.Store, Now: i.Now}
 		if i.Intermediate(m.ID()) != i.Intermediates[n] {
 			return nil, fmt.Errorf("issuer %s: two CA certificates have the key of %q", i.Name, m.CA.Subject)
 		}
@@ -85,7 +88,7 @@ type Request struct {
 // nothing is signed then. On any other error the intent
 // may stand, for [Issuer.Finish] later.
 func (i *Issuer) Issue(ctx context.Context, r Request) (store.Certificate, error) {
-	c, err := i.prepare(r)
+	c, err := i.prepare(ctx, r)
 	if err != nil {
 		return c, fmt.Errorf("preparing the certificate: %w", err)
 	}
@@ -112,7 +115,7 @@ func (i *Issuer) Finish(ctx context.Context, c *store.Certificate) error {
 }
 
 // prepare makes the record of a certificate that is not signed yet.
-func (i *Issuer) prepare(r Request) (store.Certificate, error) {
+func (i *Issuer) prepare(ctx context.Context, r Request) (store.Certificate, error) {
 	now := i.now().UTC()
 	by := i.Current()
 	if by == nil {
@@ -149,8 +152,15 @@ func (i *Issuer) prepare(r Request) (store.Certificate, error) {
 		}
 	}
 	profile.fill(tmpl, r.Staple)
-	if by.CRLURL != "" {
-		tmpl.CRLDistributionPoints = []string{by.CRLURL}
+	shard, err := by.shards.Next(ctx)
+	if err != nil {
+		return store.Certificate{}, err
+	}
+	if url := shard.URL(); url != "" {
+		tmpl.CRLDistributionPoints = []string{url}
+	}
+	if by.OCSPURL != "" {
+		tmpl.OCSPServer = []string{by.OCSPURL}
 	}
 	if by.CAURL != "" {
 		tmpl.IssuingCertificateURL = []string{by.CAURL}
@@ -165,7 +175,7 @@ func (i *Issuer) prepare(r Request) (store.Certificate, error) {
 	}
 	spki := sha256.Sum256(r.SPKI)
 	return store.Certificate{
-		Serial: hex.EncodeToString(serial), Issuer: i.Name, AuthorityKey: by.ID(), Order: r.Order, Account: r.Account, Names: r.Identifiers,
+		Serial: hex.EncodeToString(serial), Issuer: i.Name, AuthorityKey: by.ID(), Shard: shard.ID, Order: r.Order, Account: r.Account, Names: r.Identifiers,
 		TBS: tbs, SPKI: spki[:], NotBefore: tmpl.NotBefore, NotAfter: tmpl.NotAfter, Created: now,
 	}, nil
 }

@@ -49,7 +49,7 @@ func newIssuer(t testing.TB, key crypto.Signer) *Issuer {
 
 func intermediate(root, ca CA, from time.Time) *Intermediate {
 	return &Intermediate{CA: ca.Certificate, Key: ca.Key, Chains: [][]*x509.Certificate{{ca.Certificate}}, Root: root.Certificate,
-		From: from, CRLURL: "http://ca.test/main.crl", CAURL: "http://ca.test/main.cer"}
+		From: from, CRLBase: "http://ca.test/crl/", CAURL: "http://ca.test/main.cer"}
 }
 
 func ids(names ...string) []identifier.Identifier {
@@ -97,7 +97,7 @@ func TestACertificateVerifiesUnderTheRoot(t *testing.T) {
 		t.Errorf("it lives %s; want %s", life, i.Validity)
 	}
 	if cert.IsCA || cert.Subject.CommonName != "" || cert.KeyUsage != x509.KeyUsageDigitalSignature ||
-		!slices.Equal(cert.CRLDistributionPoints, []string{i.Current().CRLURL}) || !slices.Equal(cert.IssuingCertificateURL, []string{i.Current().CAURL}) ||
+		!slices.Equal(cert.CRLDistributionPoints, []string{"http://ca.test/crl/main.crl"}) || !slices.Equal(cert.IssuingCertificateURL, []string{i.Current().CAURL}) ||
 		!bytes.Equal(cert.AuthorityKeyId, i.Current().CA.SubjectKeyId) {
 		t.Errorf("its profile is wrong: %+v", cert)
 	}
@@ -138,7 +138,7 @@ func TestEveryKindOfCAKeySigns(t *testing.T) {
 
 func TestFinishAfterACrashGivesTheCertificateThatWasIntended(t *testing.T) {
 	i := newIssuer(t, nil)
-	c := must(i.prepare(request("www.example.org")))
+	c := must(i.prepare(t.Context(), request("www.example.org")))
 	if err := i.Store.BeginIssuance(t.Context(), c, ""); err != nil {
 		t.Fatal(err)
 	}

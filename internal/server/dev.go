@@ -186,7 +186,7 @@ func (s *Server) addDemo(ctx context.Context) error {
 func (s *Server) devInfo(ctx context.Context, dir string) (DevInfo, error) {
 	iss := &s.config.Issuers[0]
 	info := DevInfo{Directory: s.DirectoryURL(iss.Name), DirectoryOpen: s.DirectoryURL(iss.Name + "-open"), Portal: s.URL + "/",
-		CABundle: iss.Root, Config: filepath.Join(dir, "vidimusd.yaml"), CRL: s.issuers[0].Oldest().CRLURL, PID: os.Getpid(), EAB: []DevCredentials{}}
+		CABundle: iss.Root, Config: filepath.Join(dir, "vidimusd.yaml"), CRL: s.config.URLHTTP + "/crl/" + iss.Name + ".crl", PID: os.Getpid(), EAB: []DevCredentials{}}
 	all, err := s.store.ACMEIDs(ctx)
 	if err != nil {
 		return info, err

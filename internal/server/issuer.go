@@ -14,10 +14,9 @@ import (
 	"vidimus/internal/store"
 )
 
-// openIssuer reads the files of an issuer. base is where its CRLs and CA certificates
-// are served, "" for nowhere.
-func openIssuer(c *config.Issuer, base string, db *store.Store) (*issuer.Issuer, error) {
-	iss := issuer.Issuer{Name: c.Name, Validity: time.Duration(c.Validity), Store: db}
+// openIssuer reads the files of an issuer.
+func openIssuer(c *config.Issuer, all *config.Config, db *store.Store) (*issuer.Issuer, error) {
+	iss := issuer.Issuer{Name: c.Name, Validity: time.Duration(c.Validity), ShardSize: all.CRL.ShardSize, Store: db}
 	for n := range c.Profiles {
 		iss.Profiles = append(iss.Profiles, profile(&c.Profiles[n]))
 	}
@@ -27,8 +26,8 @@ func openIssuer(c *config.Issuer, base string, db *store.Store) (*issuer.Issuer,
 			return nil, fmt.Errorf("issuer %s: %w", c.Name, err)
 		}
 		m := &issuer.Intermediate{CA: ca.Certificate, Chains: ca.Chains, Root: ca.Root, From: ca.From, Key: ca.Key}
-		if base != "" {
-			m.CRLURL = base + crlPath(c.Name, m)
+		if base := all.URLHTTP; base != "" {
+			m.CRLBase = base + "/crl/"
 			m.CAURL = base + caPath(c.Name, m)
 		}
 		iss.Intermediates = append(iss.Intermediates, m)
@@ -38,10 +37,6 @@ func openIssuer(c *config.Issuer, base string, db *store.Store) (*issuer.Issuer,
 
 // What belongs to one CA key has a URL with the key's identifier, which stays as long
 // as there are certificates that name it.
-
-func crlPath(issuer string, m *issuer.Intermediate) string {
-	return "/crl/" + issuer + "-" + m.ShortID() + ".crl"
-}
 
 func caPath(issuer string, m *issuer.Intermediate) string {
 	return "/ca/" + issuer + "-" + m.ShortID() + ".cer"

@@ -2,26 +2,25 @@ package server
 
 import (
 	"bytes"
+	"crypto/sha256"
 	_ "embed"
+	"fmt"
 	"html/template"
 	"net/http"
-	"strconv"
-
-	"vidimus/internal/issuer"
-	"vidimus/internal/revocation"
+	"time"
 )
 
 // pages serves what is public and unsigned: the front page, CRLs (RFC 5280 §4.2.1.13)
 // and CA certificates (§4.2.2.1).
 func (s *Server) pages() http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /crl/{path...}", s.crl)
 	for _, iss := range s.issuers {
+		mux.HandleFunc("GET /crl/"+iss.Name+"/{$}", s.crlList(iss))
 		for _, m := range iss.Intermediates {
-			crl, cer := s.crl(iss, iss.CRLs(m)), send("application/pkix-cert", m.CA.Raw)
-			mux.HandleFunc("GET "+crlPath(iss.Name, m), crl)
+			cer := send("application/pkix-cert", m.CA.Raw)
 			mux.HandleFunc("GET "+caPath(iss.Name, m), cer)
 			if m == iss.Oldest() { // without a key identifier, as in certificates of old
-				mux.HandleFunc("GET /crl/"+iss.Name+".crl", crl)
 				mux.HandleFunc("GET /ca/"+iss.Name+".cer", cer)
 			}
 		}
@@ -32,28 +31,23 @@ func (s *Server) pages() http.Handler {
 	return mux
 }
 
+// send answers with what doesn't change while the server runs.
 func send(mediaType string, data []byte) http.HandlerFunc {
+	sum := sha256.Sum256(data)
+	tag := fmt.Sprintf(`"%x"`, sum[:16])
 	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", mediaType)
-		w.Header().Set("Content-Length", strconv.Itoa(len(data)))
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Write(data)
+		w.Header().Set("Cache-Control", "public, max-age=3600")
+		w.Header().Set("ETag", tag)
+		sendContent(w, r, mediaType, time.Time{}, data)
 	}
 }
 
-// crl serves the newest CRL. It may be cached for minutes only, so that a revocation
-// is soon seen.
-func (s *Server) crl(iss *issuer.Issuer, p *revocation.Publisher) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		der, err := p.CRL(r.Context())
-		if err != nil {
-			s.log.ErrorContext(r.Context(), "CRL", "issuer", iss.Name, "err", err)
-			http.Error(w, "the CRL can't be made now; try again later", http.StatusInternalServerError)
-			return
-		}
-		w.Header().Set("Cache-Control", "public, max-age=300")
-		send("application/pkix-crl", der)(w, r)
-	}
+// sendContent answers GET and HEAD, conditional ones too when ETag is set or changed is
+// not zero.
+func sendContent(w http.ResponseWriter, r *http.Request, mediaType string, changed time.Time, data []byte) {
+	w.Header().Set("Content-Type", mediaType)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	http.ServeContent(w, r, "", changed, bytes.NewReader(data))
 }
 
 //go:embed front.html
@@ -68,7 +62,7 @@ func (s *Server) front(w http.ResponseWriter, r *http.Request) {
 	var data struct{ Issuers []entry }
 	for i, iss := range s.issuers {
 		names := s.config.Issuers[i].Directories()
-		e := entry{Issuer: iss.Name, Directory: s.DirectoryURL(names[0]), Root: "/ca/" + iss.Name + "-root.pem", CRL: "/crl/" + iss.Name + ".crl"}
+		e := entry{Issuer: iss.Name, Directory: s.DirectoryURL(names[0]), Root: "/ca/" + iss.Name + "-root.pem", CRL: "/crl/" + iss.Name + "/"}
 		if len(names) > 1 {
 			e.Open = s.DirectoryURL(names[1])
 		}
@@ -81,5 +75,5 @@ func (s *Server) front(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
-	send("text/html; charset=utf-8", page.Bytes())(w, r)
+	sendContent(w, r, "text/html; charset=utf-8", time.Time{}, page.Bytes())
 }

@@ -51,6 +51,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var upkeep sync.WaitGroup
 	upkeep.Go(func() { s.upkeep(background) })
+	upkeep.Go(func() { s.crls.Run(background, s.log) })
 	upkeep.Go(func() { s.obey(background) })
 	defer upkeep.Wait()
 	defer stop()

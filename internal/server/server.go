@@ -22,6 +22,7 @@ import (
 	"vidimus/internal/identifier"
 	"vidimus/internal/issuer"
 	"vidimus/internal/metrics"
+	"vidimus/internal/revocation"
 	"vidimus/internal/store"
 	"vidimus/internal/validation"
 )
@@ -45,6 +46,7 @@ type Server struct {
 	store   *store.Store
 	dir     *directory.Directory
 	issuers []*issuer.Issuer
+	crls    *revocation.Publisher
 	runner  *validation.Runner
 	own     *ownCertificate  // nil when the configuration names one
 	files   *fileCertificate // which is this one
@@ -74,7 +76,7 @@ func Open(ctx context.Context, c *config.Config, l Listeners, version string, lo
 		return nil, err
 	}
 	s.dir = &directory.Directory{Store: s.store}
-	if err := s.openIssuers(); err != nil {
+	if err := s.openIssuers(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.finishIssuances(ctx, 0); err != nil {
@@ -95,15 +97,19 @@ func Open(ctx context.Context, c *config.Config, l Listeners, version string, lo
 	return s, s.runner.Resume(ctx)
 }
 
-func (s *Server) openIssuers() error {
+func (s *Server) openIssuers(ctx context.Context) error {
 	for i := range s.config.Issuers {
 		c := &s.config.Issuers[i]
-		iss, err := openIssuer(c, s.config.URLHTTP, s.store)
+		iss, err := openIssuer(c, s.config, s.store)
+		if err == nil {
+			err = iss.OpenCRLs(ctx)
+		}
 		if err != nil {
 			return err
 		}
 		s.issuers = append(s.issuers, iss)
 	}
+	s.openCRLs()
 	return nil
 }
 

@@ -16,6 +16,7 @@ type Certificate struct {
 	// AuthorityKey is the subject key identifier of the CA that signs it, in hexadecimal;
 	// "" in records from before it was kept.
 	AuthorityKey string                  `json:"authority_key,omitempty"`
+	Shard        int64                   `json:"-"` // whose CRL it is in; 0 for none
 	Order        int64                   `json:"order,omitempty"`
 	Account      int64                   `json:"account,omitempty"`
 	Names        []identifier.Identifier `json:"-"`
@@ -52,8 +53,8 @@ func (s *Store) BeginIssuance(ctx context.Context, c Certificate, predecessor st
 			}
 		}
 		if _, err := tx.ExecContext(ctx, `INSERT INTO certificate
-			(serial, issuer, authority_key, order_id, account_id, tbs, spki, not_before, not_after, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, c.Serial, c.Issuer, c.AuthorityKey, nullID(c.Order), nullID(c.Account),
+			(serial, issuer, authority_key, shard_id, order_id, account_id, tbs, spki, not_before, not_after, created_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, c.Serial, c.Issuer, c.AuthorityKey, nullID(c.Shard), nullID(c.Order), nullID(c.Account),
 			c.TBS, c.SPKI, millis(c.NotBefore), millis(c.NotAfter), millis(c.Created)); err != nil {
 			return err
 		}
@@ -127,59 +128,9 @@ func (s *Store) Certificates(ctx context.Context, name string, fn func(Certifica
 	return rows.Err()
 }
 
-// Revoke records a revocation, and blocks the certificate's key when that is why;
-// [ErrConflict] when it is revoked already.
-func (s *Store) Revoke(ctx context.Context, c Certificate, reason acme.RevocationReason, now time.Time) error {
-	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		// One revocation of an issuer after another, so that the numbers become visible
-		// in their order: see RevocationMark.
-		if _, err := tx.ExecContext(ctx, `INSERT INTO crl (issuer, number) VALUES ($1, 0)
-			ON CONFLICT (issuer) DO UPDATE SET number = crl.number`, c.Issuer); err != nil {
-			return err
-		}
-		if err := changeOne(ctx, tx, `INSERT INTO revocation (issuer, serial, reason, revoked_at) VALUES ($1, $2, $3, $4)
-			ON CONFLICT DO NOTHING`, c.Issuer, c.Serial, reason, millis(now)); err != nil {
-			return err
-		}
-		if reason != acme.KeyCompromise {
-			return nil
-		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO blocked_key (spki, blocked_at) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
-			c.SPKI, millis(now))
-		return err
-	})
-}
-
 // KeyBlocked tells whether the key with this SHA-256 of its subject public key info
 // may no longer be used.
 func (s *Store) KeyBlocked(ctx context.Context, spki []byte) (bool, error) {
 	return one(ctx, s.read, func(row scanner) (yes bool, err error) { return yes, row.Scan(&yes) },
 		`SELECT EXISTS (SELECT 1 FROM blocked_key WHERE spki = $1)`, spki)
-}
-
-// RevocationMark is a number that grows with each revocation by the issuer.
-func (s *Store) RevocationMark(ctx context.Context, issuer string) (int64, error) {
-	return one(ctx, s.read, func(row scanner) (n int64, err error) { return n, row.Scan(&n) },
-		`SELECT COALESCE(MAX(id), 0) FROM revocation WHERE issuer = $1`, issuer)
-}
-
-// Revocations lists the revoked certificates of the issuer that the CA with this key
-// identifier signed and that end after the given time; only serial, end, revocation
-// time and reason are filled. Records without a key identifier are anybody's.
-func (s *Store) Revocations(ctx context.Context, issuer, authorityKey string, after time.Time) ([]Certificate, error) {
-	return collect(ctx, s.read, func(row scanner) (c Certificate, err error) {
-		err = row.Scan(&c.Serial, timeColumn{&c.NotAfter}, timeColumn{&c.Revoked}, &c.Reason)
-		return c, err
-	}, `SELECT c.serial, c.not_after, r.revoked_at, r.reason FROM revocation r JOIN certificate c ON c.serial = r.serial
-		WHERE r.issuer = $1 AND c.authority_key IN ('', $2) AND c.not_after > $3 ORDER BY r.id`, issuer, authorityKey, millis(after))
-}
-
-// NextCRLNumber gives out the next CRL number of the issuer; it is never given
-// again.
-func (s *Store) NextCRLNumber(ctx context.Context, issuer string) (n int64, err error) {
-	err = s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		return tx.QueryRowContext(ctx, `INSERT INTO crl (issuer, number) VALUES ($1, 1)
-			ON CONFLICT (issuer) DO UPDATE SET number = crl.number + 1 RETURNING number`, issuer).Scan(&n)
-	})
-	return n, err
 }

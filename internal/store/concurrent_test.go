@@ -201,13 +201,17 @@ func TestTwoAccountsCantTakeOneKey(t *testing.T) {
 	})
 }
 
-// Who has seen a revocation's mark has seen all revocations before it.
-func TestRevocationMarkGrowsWithEachRevocation(t *testing.T) {
+// Who has seen the count of a shard's changes has seen all revocations before it.
+func TestAShardChangesWithEachRevocation(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *Store) {
 		const n = 40
+		shard, err := s.TakePlaces(t.Context(), "main", "01", "", n, n, day)
+		if err != nil {
+			t.Fatal(err)
+		}
 		var certs []Certificate
 		for i := range n {
-			c := Certificate{Serial: fmt.Sprintf("%032x", i), Issuer: "main", TBS: []byte("tbs"), SPKI: []byte("spki"), NotBefore: day, NotAfter: day.Add(time.Hour), Created: day}
+			c := Certificate{Serial: fmt.Sprintf("%032x", i), Issuer: "main", Shard: shard.ID, TBS: []byte("tbs"), SPKI: []byte("spki"), NotBefore: day, NotAfter: day.Add(time.Hour), Created: day}
 			if err := s.BeginIssuance(t.Context(), c, ""); err != nil {
 				t.Fatal(err)
 			}
@@ -217,7 +221,7 @@ func TestRevocationMarkGrowsWithEachRevocation(t *testing.T) {
 		for part := range 4 {
 			revoke = append(revoke, func() error {
 				for i := part; i < n; i += 4 {
-					if err := s.Revoke(context.Background(), certs[i], 0, day); err != nil {
+					if err := s.Revoke(context.Background(), certs[i].Serial, 0, day); err != nil {
 						return err
 					}
 				}
@@ -234,12 +238,13 @@ func TestRevocationMarkGrowsWithEachRevocation(t *testing.T) {
 					running = false
 				default:
 				}
-				mark, err := s.RevocationMark(context.Background(), "main")
+				now, err := s.Shard(context.Background(), "main")
+				mark := now.Changes
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				all, err := s.Revocations(context.Background(), "main", "", day)
+				all, err := s.Revocations(context.Background(), shard.ID, day)
 				if err != nil {
 					t.Error(err)
 					return

@@ -92,8 +92,8 @@ func TestStatementsKeptAreFew(t *testing.T) {
 func TestStatementSeesTablesThatChangedSince(t *testing.T) {
 	s := openNew(t)
 	ctx := t.Context()
-	const query = `SELECT * FROM crl`
-	for i, change := range []string{`INSERT INTO crl VALUES ('main', 1)`, `ALTER TABLE crl ADD COLUMN more INTEGER`} {
+	const query = `SELECT * FROM blocked_key`
+	for i, change := range []string{`INSERT INTO blocked_key VALUES ('k', 1)`, `ALTER TABLE blocked_key ADD COLUMN more INTEGER`} {
 		if _, err := s.write.ExecContext(ctx, change); err != nil {
 			t.Fatal(err)
 		}
