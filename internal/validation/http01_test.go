@@ -78,6 +78,11 @@ func TestHTTP01(t *testing.T) {
 	}
 }
 
+// replacePort puts a port where a URL has PORT.
+func replacePort(url string, port int) string {
+	return strings.ReplaceAll(url, "PORT", fmt.Sprint(port))
+}
+
 func TestHTTP01FollowsToHTTPSWithAnyCertificate(t *testing.T) {
 	secure := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, keyAuthorization) }))
 	defer secure.Close()

@@ -1,6 +1,9 @@
 package validation
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 const (
 	// maxRunning bounds the validations that run at once; the others wait their turn.
@@ -22,6 +25,7 @@ type queue struct {
 	turns    []int64 // accounts with a job that may run, each once, by turn
 	waiting  int
 	running  int
+	most     int // that may wait; 0 means maxWaiting
 }
 
 // line is what one account waits for.
@@ -33,7 +37,7 @@ type line struct {
 
 // add appends a job to its account's line; it is false when there is no room.
 func (q *queue) add(j job) bool {
-	if q.waiting >= maxWaiting {
+	if q.waiting >= q.room() {
 		return false
 	}
 	if q.accounts == nil {
@@ -49,6 +53,8 @@ func (q *queue) add(j job) bool {
 	q.enter(j.account, l)
 	return true
 }
+
+func (q *queue) room() int { return cmp.Or(q.most, maxWaiting) }
 
 // enter gives an account a turn when it can use one.
 func (q *queue) enter(account int64, l *line) {

@@ -129,6 +129,7 @@ func (r *Recursive) ask(ctx context.Context, name string, t uint16) (*dns.Msg, e
 	servers := r.order()
 	results := make(chan result, rounds*len(servers))
 	asked, failed := 0, 0
+	pending := make(map[string]bool)
 	next := time.NewTimer(0)
 	defer next.Stop()
 	var last error
@@ -140,6 +141,7 @@ func (r *Recursive) ask(ctx context.Context, name string, t uint16) (*dns.Msg, e
 			}
 			server := servers[asked%len(servers)]
 			asked++
+			pending[server] = true
 			go func() {
 				m, err := r.askOne(ctx, server, name, t)
 				results <- result{server, m, err}
@@ -147,7 +149,11 @@ func (r *Recursive) ask(ctx context.Context, name string, t uint16) (*dns.Msg, e
 			next.Reset(nextServer)
 		case got := <-results:
 			r.note(got.server, got.err)
+			delete(pending, got.server)
 			if got.err == nil {
+				for s := range pending {
+					r.note(s, errSlow)
+				}
 				return got.m, nil
 			}
 			last = fmt.Errorf("resolver %s %w", got.server, got.err)
@@ -164,6 +170,9 @@ func (r *Recursive) ask(ctx context.Context, name string, t uint16) (*dns.Msg, e
 		}
 	}
 }
+
+// errSlow is noted of a server that another was quicker than, though asked later.
+var errSlow = errors.New("slow")
 
 // order lists the servers, with those at the end that failed just now.
 func (r *Recursive) order() []string {

@@ -86,7 +86,7 @@ func (r *Runner) Start(c store.Challenge) {
 	}
 	if !r.queue.add(job{challenge: c.ID, authz: c.Authz, account: c.Account}) {
 		if !r.overflow {
-			r.Log.Warn("very many validations are waiting; more stay on record until some are done", "waiting", maxWaiting)
+			r.Log.Warn("very many validations are waiting; more stay on record until some are done", "waiting", r.queue.waiting)
 		}
 		r.overflow = true
 		return
@@ -133,7 +133,7 @@ func (r *Runner) finished(j job) {
 	}
 	r.queue.done(j)
 	r.dispatch()
-	if r.overflow && r.queue.waiting < maxWaiting/2 {
+	if r.overflow && r.queue.waiting <= r.queue.room()/2 {
 		r.overflow = false
 		r.busy.Go(func() {
 			if err := r.Resume(r.context()); err != nil {

@@ -2,8 +2,13 @@ package validation
 
 import (
 	"context"
+	"database/sql"
 	"log/slog"
+	"net"
 	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -155,4 +160,226 @@ func TestTheFirstResultStands(t *testing.T) {
 	if got, err := db.Challenge(t.Context(), c.ID); err != nil || got.Status != acme.Valid {
 		t.Errorf("challenge %s, %v; want the first result, valid", got.Status, err)
 	}
+}
+
+// hanging is a resolver that knows no answer about some names, ever.
+type hanging struct {
+	held
+	mu      sync.Mutex
+	running map[string]int // look-ups that hang, by name
+}
+
+func (h *hanging) Lookup(ctx context.Context, name string, t uint16) (Answer, error) {
+	if !strings.Contains(name, "hangs") {
+		return h.held.Lookup(ctx, name, t)
+	}
+	h.mu.Lock()
+	h.running[name]++
+	h.mu.Unlock()
+	<-ctx.Done()
+	return Answer{}, ctx.Err()
+}
+
+// asksFor makes n orders of one account for a name, each with a dns-01 challenge in
+// processing.
+func asksFor(t *testing.T, db *store.Store, thumbprint, name string, n int) (all []store.Challenge) {
+	t.Helper()
+	ctx, now := t.Context(), time.Now()
+	a := store.Account{Directory: "main", Thumbprint: thumbprint, JWK: []byte("{}"), Status: acme.Valid, Created: now}
+	if err := db.NewAccount(ctx, &a); err != nil {
+		t.Fatal(err)
+	}
+	id := identifier.Identifier{Type: identifier.DNS, Value: name}
+	for range n {
+		o := store.Order{Account: a.ID, Status: acme.Pending, Identifiers: []identifier.Identifier{id}, Created: now, Expires: now.Add(time.Hour)}
+		z := &store.Authz{Account: a.ID, Identifier: id, Status: acme.Pending, Created: now, Expires: now.Add(time.Hour),
+			Challenges: []store.Challenge{{Type: acme.DNS01, Token: token, Status: acme.Pending}}}
+		if err := db.NewOrder(ctx, &o, []*store.Authz{z}); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.StartChallenge(ctx, z.Challenges[0].ID); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, z.Challenges[0])
+	}
+	return all
+}
+
+func TestAnAccountWhoseNamesHangHoldsUpNoOther(t *testing.T) {
+	db := openStore(t, filepath.Join(t.TempDir(), "test.db"))
+	h := &hanging{held: held{release: make(chan struct{}), values: []string{rightTXT()}}, running: make(map[string]int)}
+	close(h.release)
+	r := &Runner{Validator: &Validator{Resolver: h}, Store: db, Log: slog.New(slog.DiscardHandler)}
+	for _, c := range asksFor(t, db, "other", "hangs.example.org", 300) {
+		r.Start(c)
+		r.Start(c) // once is enough
+	}
+	_, c := asked(t, db)
+	r.Start(c)
+	r.Hold(t.Context(), c.Authz, time.Minute)
+	if got, err := db.Challenge(t.Context(), c.ID); err != nil || got.Status != acme.Valid {
+		t.Errorf("challenge %s, %v; want it valid", got.Status, err)
+	}
+	h.mu.Lock()
+	if n := h.running["_acme-challenge.hangs.example.org"]; n > maxPerAccount {
+		t.Errorf("%d validations of one account run at once; want at most %d", n, maxPerAccount)
+	}
+	h.mu.Unlock()
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	r.Wait(gone) // gives up the rest
+	r.Wait(t.Context())
+	if left, err := db.ProcessingAfter(t.Context(), 0, 1000); err != nil || len(left) != 300 {
+		t.Errorf("%d challenges are processing, %v; want all that had no result, 300", len(left), err)
+	}
+}
+
+func TestAccountsTakeTurns(t *testing.T) {
+	var q queue
+	for i := range int64(1000) {
+		q.add(job{challenge: i, account: 1})
+	}
+	for i := range int64(5) {
+		q.add(job{challenge: 1000 + i, account: 2})
+	}
+	var order []int64
+	var running []job
+	for j, ok := q.next(); ok; j, ok = q.next() {
+		order, running = append(order, j.account), append(running, j)
+	}
+	if len(order) != maxPerAccount+5 || !slices.Equal(order[:10], []int64{1, 2, 1, 2, 1, 2, 1, 2, 1, 2}) {
+		t.Errorf("%d run, in the order %v", len(order), order)
+	}
+	for len(running) > 0 { // as each ends the next one begins
+		q.done(running[0])
+		running = running[1:]
+		if j, ok := q.next(); ok {
+			running = append(running, j)
+		}
+	}
+	if q.waiting != 0 || q.running != 0 || len(q.accounts) != 0 || len(q.turns) != 0 {
+		t.Errorf("left: %+v", q)
+	}
+	// Many accounts fill all there is, and no more.
+	for i := range int64(1000) {
+		q.add(job{challenge: i, account: i})
+	}
+	n := 0
+	for _, ok := q.next(); ok; _, ok = q.next() {
+		n++
+	}
+	if n != maxRunning {
+		t.Errorf("%d run; want %d", n, maxRunning)
+	}
+}
+
+func TestWhatFindsNoRoomWaitsOnRecord(t *testing.T) {
+	db := openStore(t, filepath.Join(t.TempDir(), "test.db"))
+	r, release := newRunner(db, rightTXT())
+	r.queue.most = 4
+	for _, c := range asksFor(t, db, keyAuthorization[len(token)+1:], site.Value, maxPerAccount+20) {
+		r.Start(c)
+	}
+	if r.queue.waiting != 4 {
+		t.Errorf("%d wait", r.queue.waiting)
+	}
+	close(release)
+	r.Wait(t.Context())
+	if left, err := db.ProcessingAfter(t.Context(), 0, 1000); err != nil || len(left) != 0 {
+		t.Errorf("%d challenges are left processing, %v", len(left), err)
+	}
+}
+
+func TestHoldEndsWithTheFirstOfTwoChallenges(t *testing.T) {
+	db := openStore(t, filepath.Join(t.TempDir(), "test.db"))
+	ctx, now := t.Context(), time.Now()
+	a := store.Account{Directory: "main", Thumbprint: keyAuthorization[len(token)+1:], JWK: []byte("{}"), Status: acme.Valid, Created: now}
+	if err := db.NewAccount(ctx, &a); err != nil {
+		t.Fatal(err)
+	}
+	o := store.Order{Account: a.ID, Status: acme.Pending, Identifiers: []identifier.Identifier{site}, Created: now, Expires: now.Add(time.Hour)}
+	z := &store.Authz{Account: a.ID, Identifier: site, Status: acme.Pending, Created: now, Expires: now.Add(time.Hour), Challenges: []store.Challenge{
+		{Type: acme.DNS01, Token: token, Status: acme.Pending}, {Type: acme.TLSALPN01, Token: token, Status: acme.Pending}}}
+	if err := db.NewOrder(ctx, &o, []*store.Authz{z}); err != nil {
+		t.Fatal(err)
+	}
+	// dns-01 gets its answer; tls-alpn-01 finds somebody who never says anything.
+	r, release := newRunner(db, rightTXT())
+	r.Validator.Resolver = split{held{release, []string{rightTXT()}}}
+	r.Validator.Networks, r.Validator.TLSPort = loopback, serveRaw(t, func(c net.Conn) { c.Read(make([]byte, 1)) })
+	for _, c := range z.Challenges {
+		if err := db.StartChallenge(ctx, c.ID); err != nil {
+			t.Fatal(err)
+		}
+		r.Start(c)
+	}
+	close(release)
+	begin := time.Now()
+	r.Hold(ctx, z.ID, time.Minute)
+	if took := time.Since(begin); took > Timeout/2 {
+		t.Errorf("held for %s", took)
+	}
+	if got, err := db.Order(ctx, o.ID); err != nil || got.Status != acme.Ready {
+		t.Errorf("order %s, %v", got.Status, err)
+	}
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	r.Wait(gone)
+}
+
+// split knows addresses beside what a held one knows.
+type split struct{ held }
+
+func (s split) Lookup(ctx context.Context, name string, t uint16) (Answer, error) {
+	if t == dns.TypeA {
+		return Loopback{}.Lookup(ctx, name, t)
+	}
+	return s.held.Lookup(ctx, name, t)
+}
+
+func TestAResultIsRecordedWhenTheDatabaseIsBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	db := openStore(t, path)
+	_, c := asked(t, db)
+	raw, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	change := func(q string) {
+		t.Helper()
+		if _, err := raw.Exec(q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	failed := make(chan struct{}, 100)
+	r, release := newRunner(db, rightTXT())
+	r.Log = slog.New(logged{slog.DiscardHandler, failed})
+	change("ALTER TABLE challenge RENAME TO gone")
+	r.Start(c)
+	<-failed // it can't even be read
+	change("ALTER TABLE gone RENAME TO challenge")
+	change("CREATE TRIGGER no BEFORE UPDATE ON challenge BEGIN SELECT RAISE(FAIL, 'no'); END")
+	close(release)
+	<-failed // it can't be written
+	change("DROP TRIGGER no")
+	r.Hold(t.Context(), c.Authz, time.Minute)
+	if got, err := db.Challenge(t.Context(), c.ID); err != nil || got.Status != acme.Valid || !strings.Contains(string(got.Record), `"ms"`) {
+		t.Errorf("challenge %+v, %v; want it valid, with a record", got, err)
+	}
+}
+
+// logged tells of each error in a log.
+type logged struct {
+	slog.Handler
+	errors chan struct{}
+}
+
+func (l logged) Enabled(context.Context, slog.Level) bool { return true }
+
+func (l logged) Handle(_ context.Context, r slog.Record) error {
+	if r.Level >= slog.LevelError {
+		l.errors <- struct{}{}
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package validation
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -82,6 +83,16 @@ func TestTLSALPN01(t *testing.T) {
 		{"an address besides", with(func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(192, 0, 2, 7)} }), alpn, acme.Unauthorized, "alone"},
 		{"a wildcard", with(func(c *x509.Certificate) { c.DNSNames = []string{"*.example.org"} }), alpn, acme.Unauthorized, "alone"},
 		{"a common name only", with(func(c *x509.Certificate) { c.DNSNames, c.Subject.CommonName = nil, site.Value }), alpn, acme.Unauthorized, "alone"},
+		{"a mail address besides", with(func(c *x509.Certificate) { c.EmailAddresses = []string{"a@example.org"} }), alpn, acme.Unauthorized, "alone"},
+		{"a name of a rare kind besides", with(func(c *x509.Certificate) {
+			san, err := asn1.Marshal([]asn1.RawValue{{Class: 2, Tag: 2, Bytes: []byte(site.Value)}, {Class: 2, Tag: 8, Bytes: []byte{0x2a, 3}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.DNSNames = nil
+			c.ExtraExtensions = append(c.ExtraExtensions[:1:1], pkix.Extension{Id: oidSubjectAltName, Value: san})
+		}), alpn, acme.Unauthorized, "alone"},
+		{"the name in capitals", with(func(c *x509.Certificate) { c.DNSNames = []string{"WWW.example.org"} }), alpn, "", ""},
 		{"extension missing", with(func(c *x509.Certificate) { c.ExtraExtensions = nil }), alpn, acme.Unauthorized, "no acmeIdentifier"},
 		{"extension not critical", with(func(c *x509.Certificate) { c.ExtraExtensions = acmeIdentifier(false, keyAuthorization) }), alpn,
 			acme.Unauthorized, "not critical"},
@@ -117,4 +128,86 @@ func TestTLSALPN01AtAServerWithoutTLS(t *testing.T) {
 	check(t, validate(t, v, acme.TLSALPN01), acme.TLS, "TLS handshake")
 	v.Networks = nil
 	check(t, validate(t, v, acme.TLSALPN01), acme.Connection, "private or special")
+}
+
+func TestTLSALPN01WantsASelfSignedCertificateAndTLS12(t *testing.T) {
+	keys := make([]*ecdsa.PrivateKey, 2)
+	for i := range keys {
+		var err error
+		if keys[i], err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{site.Value},
+		ExtraExtensions: acmeIdentifier(true, keyAuthorization)}
+	for _, tt := range []struct {
+		name    string
+		signer  *ecdsa.PrivateKey
+		version uint16
+		problem acme.ProblemType
+		says    string
+	}{
+		{"by itself, with TLS 1.2", keys[0], tls.VersionTLS12, "", ""},
+		{"by another key", keys[1], tls.VersionTLS13, acme.Unauthorized, "not self-signed"},
+		{"TLS 1.1", keys[0], tls.VersionTLS11, acme.TLS, "TLS handshake"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, keys[0].Public(), tt.signer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			server := &tls.Config{NextProtos: []string{"acme-tls/1"}, MinVersion: tls.VersionTLS10, MaxVersion: tt.version,
+				Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: keys[0]}}}
+			v := &Validator{Resolver: Loopback{}, Networks: loopback, TLSPort: serveHandshakes(t, "127.0.0.1:0", server)}
+			check(t, validate(t, v, acme.TLSALPN01), tt.problem, tt.says)
+		})
+	}
+}
+
+// serveHandshakes answers TLS handshakes and nothing else.
+func serveHandshakes(t *testing.T, address string, c *tls.Config) int {
+	t.Helper()
+	l, err := tls.Listen("tcp", address, c)
+	if err != nil {
+		t.Skip(err) // a machine without IPv6
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conn.(*tls.Conn).Handshake()
+			conn.Close()
+		}
+	}()
+	return port(t, l.Addr())
+}
+
+// FuzzTLSALPN01Certificate: whatever certificate a server presents, it is taken only
+// when it has the key authorization's digest in it.
+func FuzzTLSALPN01Certificate(f *testing.F) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, tmpl := range []x509.Certificate{{}, {DNSNames: []string{site.Value}, ExtraExtensions: acmeIdentifier(true, keyAuthorization)}} {
+		tmpl.SerialNumber = big.NewInt(1)
+		der, err := x509.CreateCertificate(rand.Reader, &tmpl, &tmpl, key.Public(), key)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(der)
+	}
+	sum := sha256.Sum256([]byte(keyAuthorization))
+	f.Fuzz(func(t *testing.T, der []byte) {
+		leaf, err := x509.ParseCertificate(der)
+		if err != nil {
+			return
+		}
+		if mismatch(leaf, site, keyAuthorization) == "" && !bytes.Contains(der, sum[:]) {
+			t.Error("accepted without the digest")
+		}
+	})
 }
