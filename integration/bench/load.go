@@ -143,14 +143,22 @@ type row struct {
 func measureRow(ctx context.Context, s *server, clients []client, n int) (r row, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	csrs := make([][][]byte, len(clients))
+	type wanted struct {
+		name string
+		csr  []byte
+	}
+	all := make([][]wanted, len(clients))
 	for i := range n {
 		c := i % len(clients)
-		csr, err := newCSR(clients[c].name)
+		name := clients[c].name
+		if clients[c].web != nil { // a name that was proved before would need no challenge
+			name = fmt.Sprintf("h%d.%d.%s", i, time.Now().UnixNano(), name)
+		}
+		csr, err := newCSR(name)
 		if err != nil {
 			return r, err
 		}
-		csrs[c] = append(csrs[c], csr)
+		all[c] = append(all[c], wanted{name, csr})
 	}
 	r.took = make([]time.Duration, n)
 	if r.serverCPU, err = s.cpu(); err != nil {
@@ -161,9 +169,9 @@ func measureRow(ctx context.Context, s *server, clients []client, n int) (r row,
 	load, start := ownCPU(), time.Now()
 	for i, c := range clients {
 		wg.Go(func() {
-			for _, csr := range csrs[i] {
+			for _, w := range all[i] {
 				began := time.Now()
-				if err := c.obtain(ctx, c.name, csr); err != nil {
+				if err := c.obtain(ctx, w.name, w.csr); err != nil {
 					cancel(err) // the first one is the cause
 					return
 				}

@@ -12,6 +12,7 @@ type Directory struct {
 	NewNonce    string        `json:"newNonce"`
 	NewAccount  string        `json:"newAccount"`
 	NewOrder    string        `json:"newOrder"`
+	NewAuthz    string        `json:"newAuthz,omitempty"`
 	RevokeCert  string        `json:"revokeCert"`
 	KeyChange   string        `json:"keyChange"`
 	RenewalInfo string        `json:"renewalInfo"`
@@ -24,6 +25,7 @@ type DirectoryMeta struct {
 	Website                 string   `json:"website,omitempty"`
 	CAAIdentities           []string `json:"caaIdentities,omitempty"`
 	ExternalAccountRequired bool     `json:"externalAccountRequired,omitempty"`
+	SubdomainAuthAllowed    bool     `json:"subdomainAuthAllowed,omitempty"` // RFC 9444 §4.4
 	// Profiles are the certificate profiles with a description of each
 	// (draft-ietf-acme-profiles §3).
 	Profiles map[string]string `json:"profiles,omitempty"`
@@ -51,6 +53,8 @@ type Order struct {
 	Status         Status                  `json:"status"`
 	Expires        *time.Time              `json:"expires,omitempty"`
 	Identifiers    []identifier.Identifier `json:"identifiers"`
+	NotBefore      *time.Time              `json:"notBefore,omitempty"` // as asked for
+	NotAfter       *time.Time              `json:"notAfter,omitempty"`
 	Replaces       string                  `json:"replaces,omitempty"` // RFC 9773 §5
 	Error          *Problem                `json:"error,omitempty"`
 	Authorizations []string                `json:"authorizations"`
@@ -75,6 +79,8 @@ type Authorization struct {
 	Expires    time.Time             `json:"expires"`
 	Challenges []Challenge           `json:"challenges"`
 	Wildcard   bool                  `json:"wildcard,omitempty"`
+
+	SubdomainAuthAllowed bool `json:"subdomainAuthAllowed,omitempty"` // RFC 9444 §4.1
 }
 
 // Challenge is the challenge object (§7.1.5, §8).

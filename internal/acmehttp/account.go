@@ -155,7 +155,7 @@ func (s *Server) account(r *request) (reply, error) {
 	}
 	switch {
 	case in.Status == acme.Deactivated:
-		if err := s.Store.SetAccountStatus(ctx, a.ID, acme.Valid, acme.Deactivated); err != nil {
+		if err := s.Store.DeactivateAccount(ctx, a.ID, &acme.Problem{Type: acme.Unauthorized, Detail: "the account was deactivated"}); err != nil {
 			return reply{}, fmt.Errorf("deactivating account %d: %w", a.ID, err)
 		}
 		a.Status = acme.Deactivated

@@ -70,7 +70,12 @@ func (s *Server) authz(r *request) (reply, error) {
 			return reply{}, err
 		}
 	}
-	out := acme.Authorization{Identifier: a.Identifier, Status: a.Status, Expires: *timePtr(a.Expires), Wildcard: a.Wildcard, Challenges: []acme.Challenge{}}
+	return s.authzReply(r, a), nil
+}
+
+func (s *Server) authzReply(r *request, a store.Authz) reply {
+	out := acme.Authorization{Identifier: a.Identifier, Status: a.Status, Expires: *timePtr(a.Expires), Wildcard: a.Wildcard,
+		SubdomainAuthAllowed: a.Subdomains, Challenges: []acme.Challenge{}}
 	rep := reply{}
 	for _, c := range a.Challenges {
 		// A final authorization shows the challenge that decided it (§7.1.4).
@@ -82,7 +87,7 @@ func (s *Server) authz(r *request) (reply, error) {
 		}
 	}
 	rep.body = out
-	return rep, nil
+	return rep
 }
 
 func (s *Server) deactivate(r *request, a store.Authz) (store.Authz, error) {

@@ -24,9 +24,14 @@ import (
 	"vidimus/internal/store"
 )
 
-// maxBody is the largest request body that is read, in bytes. An order for a
-// hundred long names takes some 30 KiB.
-const maxBody = 64 << 10
+// minBody and bodyPerName make the largest request body that is read, in bytes. An
+// order for a hundred long names takes some 30 KiB.
+const (
+	minBody     = 64 << 10
+	bodyPerName = 512
+)
+
+func (e *Endpoint) maxBody() int64 { return max(minBody, int64(e.MaxIdentifiers)*bodyPerName) }
 
 // algorithms are what accounts may sign with (RFC 8555 §6.2).
 var algorithms = []jose.SignatureAlgorithm{jose.ES256, jose.ES384, jose.ES512, jose.RS256, jose.EdDSA}
@@ -102,6 +107,7 @@ func (s *Server) verify(w http.ResponseWriter, r *request, by signedBy) error {
 	if t, _, err := mime.ParseMediaType(r.http.Header.Get("Content-Type")); err != nil || t != "application/jose+json" {
 		return acme.Problemf(acme.Malformed, "the Content-Type must be application/jose+json (RFC 8555 §6.2)").WithStatus(http.StatusUnsupportedMediaType)
 	}
+	maxBody := r.dir.maxBody()
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.http.Body, maxBody))
 	if err != nil {
 		var tooLarge *http.MaxBytesError

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"vidimus/internal/acme"
@@ -13,8 +14,8 @@ import (
 )
 
 const (
-	maxIdentifiers = 100
-	orderLife      = 24 * time.Hour // of an order, and of an authorization that is pending
+	defaultMaxIdentifiers = 100
+	orderLife             = 24 * time.Hour // of an order, and of an authorization that is pending
 )
 
 func (r *request) orderURL(id int64) string { return fmt.Sprintf("%s/order/%d", r.dir.base, id) }
@@ -33,7 +34,7 @@ func (s *Server) newOrder(r *request) (reply, error) {
 	if in.NotBefore != "" || in.NotAfter != "" {
 		return reply{}, acme.Problemf(acme.Malformed, "notBefore and notAfter are set by this server; leave them out")
 	}
-	ids, err := canonical(in.Identifiers)
+	ids, err := r.canonical(in.Identifiers)
 	if err != nil {
 		return reply{}, err
 	}
@@ -54,27 +55,20 @@ func (s *Server) newOrder(r *request) (reply, error) {
 		}
 	}
 	now := s.Now()
-	o := store.Order{Account: r.account.ID, Status: acme.Pending, Identifiers: ids, Replaces: in.Replaces, Profile: profile.Name, Created: now, Expires: now.Add(orderLife)}
-	if granted {
-		o.Status = acme.Ready
-	}
-	authzs := make([]*store.Authz, len(ids))
-	for i, id := range ids {
-		authzs[i] = s.newAuthz(r, id, granted, now)
-	}
-	if err := s.Store.NewOrder(r.http.Context(), &o, authzs); err != nil {
-		return reply{}, fmt.Errorf("recording an order: %w", err)
+	o := store.Order{Account: r.account.ID, Identifiers: ids, Replaces: in.Replaces, Profile: profile.Name, Created: now, Expires: now.Add(orderLife)}
+	if err := s.recordOrder(r, &o, granted); err != nil {
+		return reply{}, err
 	}
 	return s.orderReply(r, http.StatusCreated, o), nil
 }
 
 // canonical reads the identifiers of an order; each that is wrong gets a subproblem.
-func canonical(in []identifier.Identifier) ([]identifier.Identifier, error) {
+func (r *request) canonical(in []identifier.Identifier) ([]identifier.Identifier, error) {
 	switch {
 	case len(in) == 0:
 		return nil, acme.Problemf(acme.Malformed, "an order needs at least one identifier")
-	case len(in) > maxIdentifiers:
-		return nil, acme.Problemf(acme.RejectedIdentifier, "an order of %d identifiers is too large; ask for at most %d in one certificate", len(in), maxIdentifiers)
+	case len(in) > r.dir.MaxIdentifiers:
+		return nil, acme.Problemf(acme.RejectedIdentifier, "an order of %d identifiers is too large; ask for at most %d in one certificate", len(in), r.dir.MaxIdentifiers)
 	}
 	ids := make([]identifier.Identifier, 0, len(in))
 	var wrong []*acme.Problem
@@ -90,7 +84,7 @@ func canonical(in []identifier.Identifier) ([]identifier.Identifier, error) {
 		}
 	}
 	if len(wrong) > 0 {
-		return nil, acme.PerIdentifier("some identifiers of the order can't be certified", wrong)
+		return nil, acme.PerIdentifier("some of the identifiers can't be certified", wrong)
 	}
 	return identifier.Sorted(ids), nil
 }
@@ -196,9 +190,11 @@ func (s *Server) order(r *request) (reply, error) {
 
 func (s *Server) orderReply(r *request, status int, o store.Order) reply {
 	out := acme.Order{Status: o.Status, Expires: timePtr(o.Expires), Identifiers: o.Identifiers, Replaces: o.Replaces, Profile: o.Profile, Error: o.Error,
-		Authorizations: make([]string, len(o.Authzs)), Finalize: r.orderURL(o.ID) + "/finalize"}
+		NotBefore: timePtr(o.NotBefore), NotAfter: timePtr(o.NotAfter), Authorizations: []string{}, Finalize: r.orderURL(o.ID) + "/finalize"}
 	for i, id := range o.Authzs {
-		out.Authorizations[i] = r.authzURL(id)
+		if !slices.Contains(o.Authzs[:i], id) {
+			out.Authorizations = append(out.Authorizations, r.authzURL(id))
+		}
 	}
 	rep := reply{status: status, location: r.orderURL(o.ID)}
 	switch o.Status {

@@ -8,6 +8,7 @@
 package acmehttp
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,6 +38,8 @@ type Endpoint struct {
 	// tls-alpn-01.
 	Challenges []acme.ChallengeType
 	Identities []string // names of the CA that a dns-persist-01 record may carry
+
+	MaxIdentifiers int // of an order; 0 means 100
 
 	base string // BaseURL + "/acme/" + Name
 }
@@ -70,6 +73,7 @@ func New(c Config) *Server {
 	s := &Server{Config: c, nonces: nonce.New(), endpoints: make(map[string]*Endpoint), mux: http.NewServeMux()}
 	for _, e := range c.Endpoints {
 		e.base = c.BaseURL + "/acme/" + e.Name
+		e.MaxIdentifiers = cmp.Or(e.MaxIdentifiers, defaultMaxIdentifiers)
 		s.endpoints[e.Name] = &e
 	}
 	s.routes()
@@ -87,6 +91,7 @@ func (s *Server) routes() {
 	get("/terms", s.terms)
 	post("/new-account", byNewKey, s.newAccount)
 	post("/new-order", byAccount, s.newOrder)
+	post("/new-authz", byAccount, s.preauthorize)
 	post("/key-change", byAccount, s.keyChange)
 	post("/revoke-cert", byAccountOrKey, s.revokeCert)
 	post("/acct/{id}", byAccount, s.account)
@@ -312,7 +317,7 @@ func (s *Server) getDirectory(r *request) (reply, error) {
 	meta.ExternalAccountRequired = !r.dir.Open
 	meta.Profiles = r.dir.Issuer.Descriptions()
 	return reply{cache: publicCache, body: acme.Directory{
-		NewNonce: b + "/new-nonce", NewAccount: b + "/new-account", NewOrder: b + "/new-order", RevokeCert: b + "/revoke-cert",
+		NewNonce: b + "/new-nonce", NewAccount: b + "/new-account", NewOrder: b + "/new-order", NewAuthz: b + "/new-authz", RevokeCert: b + "/revoke-cert",
 		KeyChange: b + "/key-change", RenewalInfo: b + "/renewal-info", Meta: meta,
 	}}, nil
 }

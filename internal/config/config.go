@@ -58,10 +58,11 @@ type Issuer struct {
 	Open           bool           `yaml:"open"`            // a second directory, without EAB, with challenges
 	TermsOfService string         `yaml:"terms_of_service"`
 	Website        string         `yaml:"website"`
-	CAAIdentities  []string       `yaml:"caa_identities"` // domain names of the CA in CAA records; default the host of the URL
-	CAACheck       string         `yaml:"caa_check"`      // "open", the default: of names proved by challenge; "always": of those granted to ACME-IDs too; "never"
-	Networks       []string       `yaml:"networks"`       // besides those of validation, in the open directory
-	Challenges     []string       `yaml:"challenges"`     // types offered in the open directory; default those of validation
+	Protocol       `yaml:",inline"`
+	CAAIdentities  []string `yaml:"caa_identities"` // domain names of the CA in CAA records; default the host of the URL
+	CAACheck       string   `yaml:"caa_check"`      // "open", the default: of names proved by challenge; "always": of those granted to ACME-IDs too; "never"
+	Networks       []string `yaml:"networks"`       // besides those of validation, in the open directory
+	Challenges     []string `yaml:"challenges"`     // types offered in the open directory; default those of validation
 }
 
 // Duration is a time.Duration that may also be written in days, such as "90d".
@@ -261,6 +262,7 @@ func (c *Config) complete(r *reader) {
 		c.Issuers[i].completeCAA(r, path, c.URL)
 		c.Issuers[i].completeValidation(r, path, &c.Validation)
 		c.Issuers[i].completeProfiles(r, path, c.Profiles)
+		c.Issuers[i].Protocol.complete(r, path)
 	}
 	c.Log.complete(r)
 	c.Operating.complete(r)

@@ -233,7 +233,7 @@ func (s *Server) acme(pages http.Handler) http.Handler {
 		}
 		for k, name := range c.Directories() {
 			endpoints = append(endpoints, acmehttp.Endpoint{Name: name, Issuer: iss, Open: k == 1, Meta: meta,
-				Challenges: c.ChallengeTypes(), Identities: c.CAAIdentities})
+				Challenges: c.ChallengeTypes(), Identities: c.CAAIdentities, MaxIdentifiers: c.MaxIdentifiers})
 		}
 	}
 	front := acmehttp.New(acmehttp.Config{Stopping: s.stopping, Problem: s.metrics.Problem, BaseURL: s.URL, Endpoints: endpoints, Store: s.store, Directory: s.dir, Runner: s.runner, Log: s.log})

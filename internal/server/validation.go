@@ -3,6 +3,7 @@ package server
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"vidimus/internal/config"
 	"vidimus/internal/validation"
@@ -61,7 +62,7 @@ func policies(c *config.Config) (map[string]validation.Policy, error) {
 		caa := iss.CAADirectories()
 		for _, name := range iss.Directories() {
 			all[name] = validation.Policy{Accounts: c.URL + "/acme/" + name + "/acct/", Identities: iss.CAAIdentities,
-				CAA: slices.Contains(caa, name), Networks: own}
+				CAA: slices.Contains(caa, name), Networks: own, Life: time.Duration(iss.AuthorizationLife)}
 		}
 	}
 	return all, nil

@@ -91,13 +91,6 @@ func (s *Store) SetContact(ctx context.Context, id int64, contact []string) erro
 	})
 }
 
-// SetAccountStatus moves an account from one status to another.
-func (s *Store) SetAccountStatus(ctx context.Context, id int64, from, to acme.Status) error {
-	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		return move(ctx, tx, acme.Accounts, "account", id, from, to)
-	})
-}
-
 // SetAccountKey gives a valid account another key (RFC 8555 §7.3.5). [ErrConflict]
 // means that the key has an account in the same directory, or that the account's
 // key is no longer the one with the thumbprint old.

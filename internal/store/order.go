@@ -23,7 +23,9 @@ type Order struct {
 	Serial      string // of its certificate, hexadecimal; "" before finalize
 	Created     time.Time
 	Expires     time.Time
-	Authzs      []int64 // one for each identifier, in their order
+	NotBefore   time.Time // of the certificate, as asked for; zero when it was not
+	NotAfter    time.Time
+	Authzs      []int64 // one for each identifier, in their order; one may stand for several
 }
 
 // Authz is an authorization (§7.1.4).
@@ -32,6 +34,9 @@ type Authz struct {
 	Account    int64
 	Identifier identifier.Identifier // without the "*." of a wildcard
 	Wildcard   bool
+	Subdomains bool // it is for all names below Identifier too (RFC 9444)
+	Reusable   bool // by further orders of the account; set for a pending one that belongs to no order yet
+	Recorded   bool // it was read from the database
 	Status     acme.Status
 	Created    time.Time
 	Expires    time.Time
@@ -51,20 +56,29 @@ type Challenge struct {
 	Record    json.RawMessage // what the validation met with
 }
 
-// NewOrder records an order with a new authorization for each identifier, and sets
-// all their IDs.
+// NewOrder records an order with an authorization for each identifier, one perhaps for
+// several, and sets all their IDs. [ErrConflict] means that one of those that are on
+// record already has changed since it was read.
 func (s *Store) NewOrder(ctx context.Context, o *Order, authzs []*Authz) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
-		o.ID, err = insert(ctx, tx, `INSERT INTO acme_order (account_id, status, identifiers, replaces, profile, created_at, expires_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id`,
-			o.Account, o.Status, toJSON(o.Identifiers), o.Replaces, o.Profile, millis(o.Created), millis(o.Expires))
+		o.ID, err = insert(ctx, tx, `INSERT INTO acme_order (account_id, status, identifiers, replaces, profile, created_at, expires_at, not_before, not_after)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,
+			o.Account, o.Status, toJSON(o.Identifiers), o.Replaces, o.Profile, millis(o.Created), millis(o.Expires), millis(o.NotBefore), millis(o.NotAfter))
 		if err != nil {
 			return err
 		}
 		o.Authzs = make([]int64, len(authzs))
+		done := make(map[*Authz]bool)
 		for i, a := range authzs {
-			if err := newAuthz(ctx, tx, a); err != nil {
-				return err
+			record := newAuthz
+			if a.Recorded {
+				record = takeUp
+			}
+			if !done[a] {
+				if err := record(ctx, tx, a); err != nil {
+					return err
+				}
+				done[a] = true
 			}
 			o.Authzs[i] = a.ID
 			if _, err := tx.ExecContext(ctx, `INSERT INTO order_authz (order_id, position, authz_id) VALUES ($1, $2, $3)`,
@@ -77,9 +91,9 @@ func (s *Store) NewOrder(ctx context.Context, o *Order, authzs []*Authz) error {
 }
 
 func newAuthz(ctx context.Context, tx *sql.Tx, a *Authz) (err error) {
-	a.ID, err = insert(ctx, tx, `INSERT INTO authz (account_id, type, value, wildcard, status, created_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id`,
-		a.Account, a.Identifier.Type, a.Identifier.Value, a.Wildcard, a.Status, millis(a.Created), millis(a.Expires))
+	a.ID, err = insert(ctx, tx, `INSERT INTO authz (account_id, type, value, wildcard, subdomains, reusable, status, created_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,
+		a.Account, a.Identifier.Type, a.Identifier.Value, a.Wildcard, a.Subdomains, a.Reusable, a.Status, millis(a.Created), millis(a.Expires))
 	if err != nil {
 		return err
 	}
@@ -100,10 +114,10 @@ func (s *Store) Order(ctx context.Context, id int64) (Order, error) {
 	o, err := one(ctx, s.read, func(row scanner) (o Order, err error) {
 		var serial sql.NullString
 		err = row.Scan(&o.ID, &o.Account, &o.Status, jsonColumn{&o.Identifiers}, &o.Replaces, &o.Profile, jsonColumn{&o.Error}, &serial,
-			timeColumn{&o.Created}, timeColumn{&o.Expires})
+			timeColumn{&o.Created}, timeColumn{&o.Expires}, timeColumn{&o.NotBefore}, timeColumn{&o.NotAfter})
 		o.Serial = serial.String
 		return o, err
-	}, `SELECT id, account_id, status, identifiers, replaces, profile, error, serial, created_at, expires_at FROM acme_order WHERE id = $1`, id)
+	}, `SELECT id, account_id, status, identifiers, replaces, profile, error, serial, created_at, expires_at, not_before, not_after FROM acme_order WHERE id = $1`, id)
 	if err != nil {
 		return o, err
 	}
@@ -133,11 +147,7 @@ func scanChallenge(row scanner) (c Challenge, err error) {
 
 // Authz finds an authorization with its challenges.
 func (s *Store) Authz(ctx context.Context, id int64) (Authz, error) {
-	a, err := one(ctx, s.read, func(row scanner) (a Authz, err error) {
-		err = row.Scan(&a.ID, &a.Account, &a.Identifier.Type, &a.Identifier.Value, &a.Wildcard, &a.Status,
-			timeColumn{&a.Created}, timeColumn{&a.Expires})
-		return a, err
-	}, `SELECT id, account_id, type, value, wildcard, status, created_at, expires_at FROM authz WHERE id = $1`, id)
+	a, err := one(ctx, s.read, scanAuthz, `SELECT `+authzColumns+` WHERE id = $1`, id)
 	if err != nil {
 		return a, err
 	}
@@ -177,6 +187,9 @@ func (s *Store) FinishChallenge(ctx context.Context, c Challenge, problem *acme.
 		if err := move(ctx, tx, acme.Authorizations, "authz", c.Authz, acme.Pending, acme.Invalid); err != nil {
 			return keepChallenge(err)
 		}
+		if err := notReusable(ctx, tx, c.Authz); err != nil {
+			return err
+		}
 		return failOrdersOf(ctx, tx, c.Authz, problem)
 	})
 }
@@ -211,7 +224,10 @@ func challengeSucceeded(ctx context.Context, tx *sql.Tx, c Challenge, now, expir
 	if err := move(ctx, tx, acme.Authorizations, "authz", c.Authz, acme.Pending, acme.Valid); err != nil {
 		return keepChallenge(err)
 	}
-	if err := changeOne(ctx, tx, `UPDATE authz SET expires_at = $1 WHERE id = $2`, millis(expires), c.Authz); err != nil {
+	if err := changeOne(ctx, tx, `UPDATE authz SET expires_at = $1, reusable = TRUE WHERE id = $2`, millis(expires), c.Authz); err != nil {
+		return err
+	}
+	if err := supersede(ctx, tx, c.Authz); err != nil {
 		return err
 	}
 	_, err := tx.ExecContext(ctx, `UPDATE acme_order SET status = 'ready' WHERE status = 'pending'
@@ -235,6 +251,9 @@ func (s *Store) DeactivateAuthz(ctx context.Context, id int64, from acme.Status,
 			return err
 		}
 		if err := move(ctx, tx, acme.Authorizations, "authz", id, from, acme.Deactivated); err != nil {
+			return err
+		}
+		if err := notReusable(ctx, tx, id); err != nil {
 			return err
 		}
 		return failOrdersOf(ctx, tx, id, problem)

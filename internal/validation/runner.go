@@ -1,6 +1,7 @@
 package validation
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,8 +17,9 @@ import (
 )
 
 const (
-	// AuthzLife is how long an authorization that was validated stays valid.
-	AuthzLife = 7 * 24 * time.Hour
+	// AuthzLife is how long an authorization that was validated stays valid, unless the
+	// ACME directory has it otherwise.
+	AuthzLife = 30 * 24 * time.Hour
 	// A database that fails is asked again after retryFirst, then after twice as long
 	// each time up to retryMost, for retryFor: then the order has expired.
 	retryFirst = 100 * time.Millisecond
@@ -33,6 +35,8 @@ type Policy struct {
 	Identities []string // domain names of the CA in CAA and dns-persist-01 records, in lower case
 	CAA        bool     // whether CAA records are looked at
 	Networks   Networks // where connections may go besides those of the Validator
+
+	Life time.Duration // of an authorization that was validated; 0 means AuthzLife
 }
 
 // Runner runs validations in the background and records their results. What was
@@ -234,10 +238,11 @@ func (r *Runner) run(ctx context.Context, j job) error {
 		return err
 	}
 	now := r.now()
+	life := cmp.Or(r.Directories[account.Directory].Life, AuthzLife)
 	r.Log.Info("validated", "challenge", c.ID, "type", c.Type, "identifier", a.Identifier.Value, "account", account.ID,
 		"ok", res.Problem == nil, "problem", res.Problem, "address", res.Record.Address, "dnssec", string(res.Record.DNSSEC), "ms", res.Record.Millis)
 	return r.persist(ctx, j, func() error {
-		err := r.Store.FinishChallenge(ctx, c, res.Problem, now, earlier(res.Until, now.Add(AuthzLife)))
+		err := r.Store.FinishChallenge(ctx, c, res.Problem, now, earlier(res.Until, now.Add(life)))
 		if errors.Is(err, store.ErrConflict) {
 			return nil // somebody else has recorded a result
 		}
