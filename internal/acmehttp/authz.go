@@ -56,19 +56,23 @@ func (s *Server) authz(r *request) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	ctx, done := s.holding(r)
+	defer done()
+	until := time.Now().Add(holdPoll)
 	if r.asGET() {
-		ctx, done := s.holding(r)
 		s.Runner.Hold(ctx, id, holdPoll)
-		done()
 	}
 	a, err := s.loadAuthz(r, id)
 	if err != nil {
 		return reply{}, err
 	}
-	if !r.asGET() {
-		if a, err = s.deactivate(r, a); err != nil {
-			return reply{}, err
-		}
+	if r.asGET() {
+		a, err = s.awaitElsewhere(ctx, r, a, until)
+	} else {
+		a, err = s.deactivate(r, a)
+	}
+	if err != nil {
+		return reply{}, err
 	}
 	return s.authzReply(r, a), nil
 }

@@ -2,6 +2,7 @@ package acmehttp
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -101,8 +102,8 @@ func (r *request) setSigner(key *jose.JSONWebKey) error {
 	return nil
 }
 
-// verify reads the request's JWS and fills in payload, signer and account. It
-// writes nothing to the store.
+// verify reads the request's JWS and fills in payload, signer and account. It writes
+// nothing to the store but, where servers share one, that the nonce was used.
 func (s *Server) verify(w http.ResponseWriter, r *request, by signedBy) error {
 	if t, _, err := mime.ParseMediaType(r.http.Header.Get("Content-Type")); err != nil || t != "application/jose+json" {
 		return acme.Problemf(acme.Malformed, "the Content-Type must be application/jose+json (RFC 8555 §6.2)").WithStatus(http.StatusUnsupportedMediaType)
@@ -126,8 +127,8 @@ func (s *Server) verify(w http.ResponseWriter, r *request, by signedBy) error {
 	if _, err := base64.RawURLEncoding.DecodeString(header.Nonce); err != nil {
 		return acme.Problemf(acme.Malformed, "the nonce is not base64url (RFC 8555 §6.5.2)")
 	}
-	if !s.nonces.Redeem(header.Nonce) {
-		return acme.Problemf(acme.BadNonce, "the nonce was used before, is too old, or is not from here; try again with the one in this answer")
+	if err := checkNonce(r, s.Nonces.Known, header.Nonce); err != nil {
+		return err
 	}
 	if err := by(s, r, header); err != nil {
 		return err
@@ -135,7 +136,23 @@ func (s *Server) verify(w http.ResponseWriter, r *request, by signedBy) error {
 	if r.payload, err = jws.Verify(r.signer.key.Key); err != nil {
 		return acme.Problemf(acme.Malformed, "the JWS is not signed by the key that its header names")
 	}
+	// Not before: who can't sign makes us write nothing.
+	if err := checkNonce(r, s.Nonces.Redeem, header.Nonce); err != nil {
+		return err
+	}
 	return r.checkAccount()
+}
+
+// checkNonce asks one of the ways of [Nonces] about the nonce of a request.
+func checkNonce(r *request, ask func(context.Context, string) (bool, error), nonce string) error {
+	good, err := ask(r.http.Context(), nonce)
+	if err != nil {
+		return fmt.Errorf("looking at the nonce: %w", err)
+	}
+	if !good {
+		return acme.Problemf(acme.BadNonce, "the nonce was used before, is too old, or is not from here; try again with the one in this answer")
+	}
+	return nil
 }
 
 // checkAccount refuses requests of accounts that have come to an end. It comes after

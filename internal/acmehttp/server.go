@@ -52,15 +52,24 @@ type Config struct {
 	Directory *directory.Directory
 	Runner    *validation.Runner
 	Log       *slog.Logger
+	Nonces    Nonces                 // nil means those of this process
 	Now       func() time.Time       // nil means time.Now
 	Problem   func(acme.ProblemType) // is told of each problem that is answered; may be nil
 	Stopping  context.Context        // once it is done no answer is held back any more; nil means never
 }
 
+// Nonces gives out anti-replay nonces, and takes each back once (RFC 8555 §6.5).
+type Nonces interface {
+	Next() string
+	// Known tells whether a nonce came from here and could be good; it writes nothing.
+	Known(ctx context.Context, nonce string) (bool, error)
+	// Redeem tells whether a nonce is good, once.
+	Redeem(ctx context.Context, nonce string) (bool, error)
+}
+
 // Server answers under /acme/.
 type Server struct {
 	Config
-	nonces    *nonce.Source
 	endpoints map[string]*Endpoint
 	mux       *http.ServeMux
 }
@@ -70,7 +79,10 @@ func New(c Config) *Server {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	s := &Server{Config: c, nonces: nonce.New(), endpoints: make(map[string]*Endpoint), mux: http.NewServeMux()}
+	if c.Nonces == nil {
+		c.Nonces = nonce.New()
+	}
+	s := &Server{Config: c, endpoints: make(map[string]*Endpoint), mux: http.NewServeMux()}
 	for _, e := range c.Endpoints {
 		e.base = c.BaseURL + "/acme/" + e.Name
 		e.MaxIdentifiers = cmp.Or(e.MaxIdentifiers, defaultMaxIdentifiers)
@@ -193,6 +205,9 @@ func notFound(format string, args ...any) *acme.Problem {
 	return acme.Problemf(acme.Malformed, format, args...).WithStatus(http.StatusNotFound)
 }
 
+// unavailableFor is when to ask again a server whose database does not answer.
+const unavailableFor = 3 * time.Second
+
 // write sends what a handler returned, and logs it.
 func (s *Server) write(w http.ResponseWriter, r *http.Request, req *request, rep reply, err error) {
 	h := w.Header()
@@ -209,9 +224,12 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, req *request, rep
 			s.Problem(problem.Type)
 		}
 		rep = reply{status: problem.Status, body: problem, mediaType: "application/problem+json", links: rep.links, location: rep.location}
+		if rep.status == http.StatusServiceUnavailable {
+			rep.retryAfter = unavailableFor
+		}
 	}
 	if r.Method == http.MethodPost || rep.nonce {
-		h.Set("Replay-Nonce", s.nonces.Next())
+		h.Set("Replay-Nonce", s.Nonces.Next())
 	}
 	if req.dir != nil {
 		h.Add("Link", fmt.Sprintf(`<%s/directory>;rel="index"`, req.dir.base))
@@ -263,6 +281,10 @@ func (s *Server) problemOf(err error) *acme.Problem {
 	var p *acme.Problem
 	if errors.As(err, &p) {
 		return p
+	}
+	if errors.Is(err, store.ErrUnavailable) {
+		return acme.Problemf(acme.ServerInternal, "the server's database is not available now; try again in a few seconds").
+			WithStatus(http.StatusServiceUnavailable)
 	}
 	return acme.Problemf(acme.ServerInternal, "the server could not do that now; try again later, and tell its operators if it lasts")
 }

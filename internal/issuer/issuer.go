@@ -96,11 +96,14 @@ func (i *Issuer) Issue(ctx context.Context, r Request) (store.Certificate, error
 		return c, fmt.Errorf("recording the intent to sign %s: %w", c.Serial, err)
 	}
 	err = i.Finish(ctx, &c)
+	if errors.Is(err, store.ErrConflict) {
+		err = i.finished(ctx, &c)
+	}
 	return c, err
 }
 
-// Finish signs what is on record and records the certificate. It may be called again
-// for the same record.
+// Finish signs what is on record and records the certificate. [store.ErrConflict] means
+// that this has been done.
 func (i *Issuer) Finish(ctx context.Context, c *store.Certificate) error {
 	der, err := i.sign(c)
 	if err != nil {
@@ -111,6 +114,20 @@ func (i *Issuer) Finish(ctx context.Context, c *store.Certificate) error {
 		return fmt.Errorf("recording the certificate %s: %w", c.Serial, err)
 	}
 	c.DER, c.Issued = der, now
+	return nil
+}
+
+// finished reads a certificate that somebody else has finished: who looks after what a
+// crash cut short took it for such.
+func (i *Issuer) finished(ctx context.Context, c *store.Certificate) error {
+	got, err := i.Store.Certificate(ctx, c.Serial)
+	if err == nil && got.DER == nil {
+		err = store.ErrConflict
+	}
+	if err != nil {
+		return fmt.Errorf("reading the certificate %s back: %w", c.Serial, err)
+	}
+	c.DER, c.Issued = got.DER, got.Issued
 	return nil
 }
 

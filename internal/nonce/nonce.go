@@ -1,9 +1,12 @@
-// Package nonce gives out anti-replay nonces (RFC 8555 §6.5) and takes each back
-// once. Nothing is stored per nonce: a nonce is a counter under a MAC, and one bit
-// of a ring says whether it has come back.
+// Package nonce gives out anti-replay nonces (RFC 8555 §6.5) and takes each back once.
+//
+// [Source] is for one server. Nothing is stored per nonce: a nonce is a counter under a
+// MAC, and one bit of a ring says whether it has come back. [Shared] is for several
+// servers on one database.
 package nonce
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -48,41 +51,64 @@ func (s *Source) Next() string {
 	s.mu.Unlock()
 
 	raw := binary.BigEndian.AppendUint64(make([]byte, 0, counterLen+macLen), c)
-	return base64.RawURLEncoding.EncodeToString(s.appendMAC(raw))
+	return base64.RawURLEncoding.EncodeToString(appendMAC(raw, s.key[:]))
+}
+
+// Known tells, at no cost, whether nonce could be redeemed now. There is never an
+// error.
+func (s *Source) Known(_ context.Context, nonce string) (bool, error) {
+	c, ok := s.counter(nonce)
+	if !ok {
+		return false, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.good(c), nil
 }
 
 // Redeem tells whether nonce came from this source, is not too old, and has not
-// been redeemed before.
-func (s *Source) Redeem(nonce string) bool {
-	if len(nonce) != base64.RawURLEncoding.EncodedLen(counterLen+macLen) {
-		return false
-	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(nonce)
-	if err != nil {
-		return false
-	}
-	want := s.appendMAC(append(make([]byte, 0, counterLen+macLen), raw[:counterLen]...))
-	if subtle.ConstantTimeCompare(raw, want) != 1 {
-		return false
-	}
-	c := binary.BigEndian.Uint64(raw)
+// been redeemed before. There is never an error.
+func (s *Source) Redeem(_ context.Context, nonce string) (bool, error) { return s.redeem(nonce), nil }
 
+func (s *Source) redeem(nonce string) bool {
+	c, ok := s.counter(nonce)
+	if !ok {
+		return false
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.next-c > Window {
+	if !s.good(c) {
 		return false
 	}
-	bit := uint64(1) << (c % 64)
-	word := &s.used[c%Window/64]
-	if *word&bit != 0 {
-		return false
-	}
-	*word |= bit
+	s.used[c%Window/64] |= 1 << (c % 64)
 	return true
 }
 
-func (s *Source) appendMAC(counter []byte) []byte {
-	mac := hmac.New(sha256.New, s.key[:])
-	mac.Write(counter)
-	return append(counter, mac.Sum(nil)[:macLen]...)
+// counter reads a nonce of ours.
+func (s *Source) counter(nonce string) (c uint64, ok bool) {
+	if len(nonce) != base64.RawURLEncoding.EncodedLen(counterLen+macLen) {
+		return 0, false
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(nonce)
+	if err != nil || !goodMAC(raw, s.key[:]) {
+		return 0, false
+	}
+	return binary.BigEndian.Uint64(raw), true
+}
+
+// good tells whether the counter is in the window and has not been redeemed; s.mu is
+// held.
+func (s *Source) good(c uint64) bool {
+	return s.next-c <= Window && s.used[c%Window/64]&(1<<(c%64)) == 0
+}
+
+func appendMAC(plain, key []byte) []byte {
+	mac := hmac.New(sha256.New, key)
+	mac.Write(plain)
+	return append(plain, mac.Sum(nil)[:macLen]...)
+}
+
+func goodMAC(raw, key []byte) bool {
+	want := appendMAC(append(make([]byte, 0, len(raw)), raw[:len(raw)-macLen]...), key)
+	return subtle.ConstantTimeCompare(raw, want) == 1
 }

@@ -10,10 +10,10 @@ import (
 func TestANonceIsGoodOnce(t *testing.T) {
 	s := New()
 	n := s.Next()
-	if !s.Redeem(n) {
+	if !s.redeem(n) {
 		t.Fatal("a fresh nonce is refused")
 	}
-	if s.Redeem(n) {
+	if s.redeem(n) {
 		t.Fatal("a replayed nonce is accepted")
 	}
 }
@@ -26,11 +26,11 @@ func TestOnlyOwnNoncesAreGood(t *testing.T) {
 		flipped = "B" + mine[1:]
 	}
 	for _, n := range []string{"", "x", New().Next(), flipped, mine + "=", mine[:31] + "!", strings.Repeat("A", 32)} {
-		if s.Redeem(n) {
+		if s.redeem(n) {
 			t.Errorf("%q is accepted", n)
 		}
 	}
-	if !s.Redeem(mine) {
+	if !s.redeem(mine) {
 		t.Error("the true nonce is refused after the false ones")
 	}
 }
@@ -41,10 +41,10 @@ func TestANonceDiesAfterAWindow(t *testing.T) {
 	for range Window - 1 {
 		s.Next()
 	}
-	if s.Redeem(first) {
+	if s.redeem(first) {
 		t.Error("a nonce older than the window is accepted")
 	}
-	if !s.Redeem(second) {
+	if !s.redeem(second) {
 		t.Error("the oldest nonce of the window is refused")
 	}
 }
@@ -57,7 +57,7 @@ func TestConcurrentRedeemsHaveOneWinner(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 8 {
 			wg.Go(func() {
-				if s.Redeem(n) {
+				if s.redeem(n) {
 					wins.Add(1)
 				}
 			})
@@ -72,7 +72,7 @@ func TestConcurrentRedeemsHaveOneWinner(t *testing.T) {
 func BenchmarkNextRedeem(b *testing.B) {
 	s := New()
 	for b.Loop() {
-		s.Redeem(s.Next())
+		s.redeem(s.Next())
 	}
 }
 
@@ -80,7 +80,7 @@ func FuzzRedeem(f *testing.F) {
 	s := New()
 	f.Add(strings.Repeat("A", 32))
 	f.Fuzz(func(t *testing.T, n string) {
-		if s.Redeem(n) {
+		if s.redeem(n) {
 			t.Fatalf("%q is accepted", n)
 		}
 	})

@@ -53,6 +53,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	upkeep.Go(func() { s.upkeep(background) })
 	upkeep.Go(func() { s.crls.Run(background, s.log) })
 	upkeep.Go(func() { s.obey(background) })
+	if s.nonces != nil {
+		upkeep.Go(func() { s.shareUpkeep(background) })
+	}
 	defer upkeep.Wait()
 	defer stop()
 

@@ -22,6 +22,7 @@ import (
 	"vidimus/internal/identifier"
 	"vidimus/internal/issuer"
 	"vidimus/internal/metrics"
+	"vidimus/internal/nonce"
 	"vidimus/internal/revocation"
 	"vidimus/internal/store"
 	"vidimus/internal/validation"
@@ -48,6 +49,7 @@ type Server struct {
 	issuers []*issuer.Issuer
 	crls    *revocation.Publisher
 	runner  *validation.Runner
+	nonces  *nonce.Shared    // nil when no other server can be on the database
 	own     *ownCertificate  // nil when the configuration names one
 	files   *fileCertificate // which is this one
 	tls     *tls.Config
@@ -94,6 +96,9 @@ func Open(ctx context.Context, c *config.Config, l Listeners, version string, lo
 		return nil, err
 	}
 	s.runner = &validation.Runner{Validator: v, Store: s.store, Log: log, Directories: directories}
+	if s.store.Shared() {
+		return s, s.openShared(ctx)
+	}
 	return s, s.runner.Resume(ctx)
 }
 
@@ -236,7 +241,11 @@ func (s *Server) acme(pages http.Handler) http.Handler {
 				Challenges: c.ChallengeTypes(), Identities: c.CAAIdentities, MaxIdentifiers: c.MaxIdentifiers})
 		}
 	}
-	front := acmehttp.New(acmehttp.Config{Stopping: s.stopping, Problem: s.metrics.Problem, BaseURL: s.URL, Endpoints: endpoints, Store: s.store, Directory: s.dir, Runner: s.runner, Log: s.log})
+	c := acmehttp.Config{Stopping: s.stopping, Problem: s.metrics.Problem, BaseURL: s.URL, Endpoints: endpoints, Store: s.store, Directory: s.dir, Runner: s.runner, Log: s.log}
+	if s.nonces != nil {
+		c.Nonces = s.nonces
+	}
+	front := acmehttp.New(c)
 	mux := http.NewServeMux()
 	mux.Handle("/acme/", front)
 	mux.Handle("/", pages)

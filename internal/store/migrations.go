@@ -56,6 +56,7 @@ var postgresWords = []struct {
 	{regexp.MustCompile(`\bINTEGER\b`), "BIGINT"},
 	{regexp.MustCompile(`\bBLOB\b`), "BYTEA"},
 	{regexp.MustCompile(`\bTEXT\b`), `TEXT COLLATE "C"`},
+	{regexp.MustCompile(`/\* UNLOGGED \*/`), "UNLOGGED"},
 }
 
 func toPostgres(sql []byte) []byte {

@@ -162,9 +162,8 @@ func (s *Store) Challenge(ctx context.Context, id int64) (Challenge, error) {
 
 // StartChallenge moves a challenge from pending to processing.
 func (s *Store) StartChallenge(ctx context.Context, id int64) error {
-	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		return move(ctx, tx, acme.Challenges, "challenge", id, acme.Pending, acme.Processing)
-	})
+	return s.updateOne(ctx, `UPDATE challenge SET status = 'processing', started_at = `+s.clock()+`
+		WHERE id = $1 AND status = 'pending'`, id)
 }
 
 // FinishChallenge records the result of a validation, and what follows from it: the

@@ -145,10 +145,26 @@ func (s *Store) migratePostgres(ctx context.Context) error {
 // do runs fn in a transaction of its own, and again, from the start, when it had to give
 // way to another or the connection was lost before the commit.
 func (p *postgres) do(ctx context.Context, fn func(ctx context.Context, tx *sql.Tx) error) error {
-	return persist(ctx, func(ctx context.Context) error { return p.once(ctx, fn) }, func(err error) bool {
-		var unknown *unknownOutcome
-		return !errors.As(err, &unknown) && (gaveWay(err) || lost(err))
-	})
+	return persist(ctx, p.db, func(ctx context.Context) error { return p.once(ctx, fn) }, undone)
+}
+
+// alone is do for a statement that is a transaction by itself.
+func (p *postgres) alone(ctx context.Context, fn func(ctx context.Context) error) error {
+	return persist(ctx, p.db, func(ctx context.Context) error {
+		err := fn(ctx)
+		var connecting *pgconn.ConnectError
+		if lost(err) && !errors.As(err, &connecting) {
+			return &unknownOutcome{err}
+		}
+		return taken(err)
+	}, undone)
+}
+
+// undone tells of an error of a transaction that it is as if it had never been, and
+// that another try may go well.
+func undone(err error) bool {
+	var unknown *unknownOutcome
+	return !errors.As(err, &unknown) && (gaveWay(err) || lost(err))
 }
 
 func (p *postgres) once(ctx context.Context, fn func(ctx context.Context, tx *sql.Tx) error) error {
@@ -178,16 +194,19 @@ func (u *unknownOutcome) Error() string {
 
 func (u *unknownOutcome) Unwrap() error { return u.err }
 
-// persist runs try up to four times within about a second, while again wants it. The
-// connections that a restart of the database has broken are found one by one.
-func persist(ctx context.Context, try func(context.Context) error, again func(error) bool) error {
+// persist runs try up to four times within about a second, while again wants it.
+func persist(ctx context.Context, db *sql.DB, try func(context.Context) error, again func(error) bool) error {
 	for wait := 20 * time.Millisecond; ; wait *= 5 {
 		err := try(ctx)
 		if err == nil {
 			return nil
 		}
+		gone := lost(err)
+		if gone {
+			dropIdle(db)
+		}
 		if wait > time.Second || !again(err) {
-			if lost(err) || noRoom(err) {
+			if gone || noRoom(err) {
 				return fmt.Errorf("%w: %w", ErrUnavailable, err)
 			}
 			return err
@@ -202,6 +221,13 @@ func persist(ctx context.Context, try func(context.Context) error, again func(er
 	}
 }
 
+// dropIdle closes the connections that nobody uses now: what broke one, such as a restart
+// of the database, has most likely broken all.
+func dropIdle(db *sql.DB) {
+	db.SetMaxIdleConns(-1)
+	db.SetMaxIdleConns(db.Stats().MaxOpenConnections)
+}
+
 // Codes of PostgreSQL's errors, and classes of them (its documentation, appendix A).
 
 // gaveWay tells whether a transaction was given up for another's sake.
@@ -209,6 +235,9 @@ func gaveWay(err error) bool { return code(err, "40001", "40P01") }
 
 // lost tells whether the database is, or went, out of reach.
 func lost(err error) bool {
+	if err == nil {
+		return false
+	}
 	if code(err, "08", "57P", "25006", "53300") { // 25006: what is a standby now
 		return true
 	}

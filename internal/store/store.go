@@ -93,6 +93,10 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
+type execer interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
 // update runs fn in a write transaction, perhaps several times (see [writer.do] and
 // [postgres.do]). A request that is gone must not leave a change half decided, so the
 // caller's cancellation does not reach it.
@@ -119,8 +123,17 @@ func (s *Store) lock() string {
 	return ""
 }
 
+// updateOne is update for one statement, which must change exactly one row; it spares
+// PostgreSQL the rest of a transaction.
+func (s *Store) updateOne(ctx context.Context, query string, args ...any) error {
+	if s.postgres != nil {
+		return s.postgres.alone(context.WithoutCancel(ctx), func(ctx context.Context) error { return changeOne(ctx, s.read, query, args...) })
+	}
+	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error { return changeOne(ctx, tx, query, args...) })
+}
+
 // changeOne runs a statement that must change exactly one row.
-func changeOne(ctx context.Context, tx *sql.Tx, query string, args ...any) error {
+func changeOne(ctx context.Context, tx execer, query string, args ...any) error {
 	res, err := tx.ExecContext(ctx, query, args...)
 	if err != nil {
 		return err
@@ -199,10 +212,11 @@ func one[T any](ctx context.Context, q querier, scan func(row scanner) (T, error
 // reading runs a read, outside a transaction once more when the database went away.
 func reading(ctx context.Context, q querier, read func(context.Context) error) error {
 	ctx = unwatched(ctx)
-	if _, inside := q.(*sql.Tx); inside {
+	db, outside := q.(*sql.DB)
+	if !outside {
 		return read(ctx)
 	}
-	return persist(ctx, read, lost)
+	return persist(ctx, db, read, lost)
 }
 
 type scanner interface{ Scan(dest ...any) error }
