@@ -16,6 +16,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"time"
 )
 
 // account is an ACME client that does only what the server must be asked (RFC 8555),
@@ -156,9 +157,11 @@ type order struct {
 // obtain gets one certificate, from new-order to its download (§7.4).
 func (a *account) obtain(ctx context.Context, name string, csr []byte) error {
 	var o order
-	if _, err := a.post(ctx, a.newOrder, `{"identifiers":[{"type":"dns","value":"`+name+`"}]}`, &o); err != nil {
+	header, err := a.post(ctx, a.newOrder, `{"identifiers":[{"type":"dns","value":"`+name+`"}]}`, &o)
+	if err != nil {
 		return err
 	}
+	location := header.Get("Location")
 	if want := a.web.wanted(); o.Status != want {
 		return fmt.Errorf("a new order for %s is %s, not %s", name, o.Status, want)
 	}
@@ -169,6 +172,14 @@ func (a *account) obtain(ctx context.Context, name string, csr []byte) error {
 	}
 	if _, err := a.post(ctx, o.Finalize, `{"csr":"`+b64(csr)+`"}`, &o); err != nil {
 		return err
+	}
+	for o.Status == "processing" {
+		if err := pause(ctx); err != nil {
+			return err
+		}
+		if _, err := a.post(ctx, location, "", &o); err != nil {
+			return err
+		}
 	}
 	if o.Status != "valid" {
 		return fmt.Errorf("the order for %s is %s after finalize", name, o.Status)
@@ -181,6 +192,16 @@ func (a *account) obtain(ctx context.Context, name string, csr []byte) error {
 		return fmt.Errorf("the certificate for %s is %q", name, pem)
 	}
 	return nil
+}
+
+// pause is between two polls of a server that answers at once.
+func pause(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(5 * time.Millisecond):
+		return nil
+	}
 }
 
 // prove answers the http-01 challenge of an authorization (§7.5.1, §8.3).
@@ -201,9 +222,17 @@ func (a *account) prove(ctx context.Context, url string) error {
 		if _, err := a.post(ctx, c.URL, "{}", nil); err != nil {
 			return err
 		}
-		// The server holds its answer until the validation is done.
+		// vidimusd holds its answer until the validation is done.
 		if _, err := a.post(ctx, url, "", &authz); err != nil {
 			return err
+		}
+		for authz.Status == "pending" {
+			if err := pause(ctx); err != nil {
+				return err
+			}
+			if _, err := a.post(ctx, url, "", &authz); err != nil {
+				return err
+			}
 		}
 		if authz.Status != "valid" {
 			return fmt.Errorf("%s is %s after its validation", url, authz.Status)

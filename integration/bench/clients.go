@@ -21,7 +21,16 @@ type program struct {
 
 // compareClients prints what one run costs of vidimus and, where it is installed, of
 // certbot. The runs alternate, so that whatever else the machine does meets both.
-func compareClients(ctx context.Context, s *server, o *options, dir string) error {
+func compareClients(ctx context.Context, o *options, dir string) error {
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	s, err := startServer(ctx, o.vidimusd, filepath.Join(dir, "vidimusd"), port, nil)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
 	programs := []*program{{"vidimus", o.vidimus, filepath.Join(dir, "vidimus"), s}}
 	certbot, err := exec.LookPath("certbot")
 	if err == nil {

@@ -6,15 +6,21 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"path"
+	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 // concurrency is how many clients there are at once, row by row.
@@ -55,41 +61,247 @@ func (w *challenges) wanted() string {
 	return "pending"
 }
 
-// measureLoad prints a row for each kind of order and each concurrency.
-func measureLoad(ctx context.Context, s *server, web *challenges, n int) error {
-	fmt.Printf("\nvidimusd: %d certificates for each row; a new P-256 key and an order each; server and load share the cores\n\n", n)
-	fmt.Println("  orders           clients   certs/s   server CPU/cert   load CPU/cert        p50        p99")
-	for _, kind := range []struct {
-		name string
-		web  *challenges
-	}{{"pre-authorised", nil}, {"http-01", web}} {
-		clients, err := newClients(ctx, s, kind.web)
-		if err != nil {
+// contender is an ACME server that is put under load.
+type contender struct {
+	name    string
+	granted bool // has orders that need no challenge
+	deepest int  // how many pending orders of one account it is tried with
+	start   func(ctx context.Context, dir string) (*server, error)
+}
+
+// contenders are vidimusd and its peers, each on each database that it has here.
+func (o *options) contenders(httpPort int) []contender {
+	// With a database of its own, which stops with it.
+	onPostgres := func(start func(ctx context.Context, dir string, db *postgres) (*server, error)) func(ctx context.Context, dir string) (*server, error) {
+		return func(ctx context.Context, dir string) (*server, error) {
+			db, err := startPostgres(ctx, filepath.Join(dir, "postgres"))
+			if err != nil {
+				return nil, err
+			}
+			s, err := start(ctx, filepath.Join(dir, "server"), db)
+			if err != nil {
+				db.stop()
+				return nil, err
+			}
+			s.database = db
+			return s, nil
+		}
+	}
+	all := []contender{
+		{"vidimusd, SQLite", true, 10_000, func(ctx context.Context, dir string) (*server, error) {
+			return startServer(ctx, o.vidimusd, dir, httpPort, nil)
+		}},
+		{"vidimusd, PostgreSQL", true, 10_000, onPostgres(func(ctx context.Context, dir string, db *postgres) (*server, error) {
+			return startServer(ctx, o.vidimusd, dir, httpPort, db)
+		})},
+		{"step-ca, Badger", false, 1000, func(ctx context.Context, dir string) (*server, error) {
+			return startStepCA(ctx, dir, httpPort, stepDB{Type: "badgerv2", DataSource: filepath.Join(dir, "db")})
+		}},
+		{"step-ca, PostgreSQL", false, 1000, onPostgres(func(ctx context.Context, dir string, db *postgres) (*server, error) {
+			return startStepCA(ctx, dir, httpPort, stepDB{Type: "postgresql", DataSource: db.url, Database: "stepca"})
+		})},
+		{"Pebble, memory", false, 1000, func(ctx context.Context, dir string) (*server, error) {
+			return startPebble(ctx, dir, httpPort)
+		}},
+	}
+	return slices.DeleteFunc(all, func(c contender) bool { return !strings.Contains(c.name, o.server) })
+}
+
+// measureLoad prints a row for each server, each kind of order and each concurrency.
+// One server runs at a time.
+func measureLoad(ctx context.Context, o *options, dir string) error {
+	httpPort, err := freePort()
+	if err != nil {
+		return err
+	}
+	web, err := listenForChallenges(httpPort)
+	if err != nil {
+		return err
+	}
+	defer web.Close()
+	fmt.Printf("\nservers: %d certificates for each row; a new P-256 key and an order each; server and load share the cores\n", o.n)
+	fmt.Println("server CPU has the database's in it; in brackets it is counted in ES256 JWS read and verified, measured beside each row")
+	for _, c := range o.contenders(httpPort) {
+		fmt.Printf("\n  %s\n", c.name)
+		err := measureServer(ctx, o, web, c, filepath.Join(dir, strings.NewReplacer(" ", "", ",", "-").Replace(c.name)))
+		if errors.Is(err, errNoPostgres) {
+			fmt.Println("    left out:", err)
+		} else if err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+	}
+	return nil
+}
+
+func measureServer(ctx context.Context, o *options, web *challenges, c contender, dir string) error {
+	s, err := c.start(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		s.stop()
+		if s.database != nil {
+			s.database.stop()
+		}
+	}()
+	fmt.Println("    orders           clients   certs/s     server CPU/cert   load CPU/cert       mean        p50        p99")
+	kinds := []*challenges{web}
+	if c.granted {
+		kinds = []*challenges{nil, web}
+	}
+	for _, kind := range kinds {
+		if err := measureKind(ctx, s, kind, o.n, c.name); err != nil {
 			return err
 		}
-		for _, c := range concurrency {
-			r, err := measureRow(ctx, s, clients[:c], n)
-			if err != nil {
-				return fmt.Errorf("%s, %d clients: %w", kind.name, c, err)
-			}
-			fmt.Printf("  %-16s %7d %9.0f %17s %15s %10s %10s\n", kind.name, c, float64(n)/r.wall.Seconds(),
-				ms(r.serverCPU/time.Duration(n)), ms(r.loadCPU/time.Duration(n)), ms(quantile(r.took, 0.5)), ms(quantile(r.took, 0.99)))
-		}
+	}
+	if err := measurePending(ctx, s, web, c.deepest); err != nil {
+		return err
+	}
+	fmt.Printf("    peak memory: %s", mib(peakMemory(s.cmd.Process.Pid)))
+	if s.database != nil {
+		fmt.Print(", without PostgreSQL's")
+	}
+	fmt.Println()
+	return nil
+}
+
+// measureKind prints the rows of one kind of order. A row that fails is told, and is
+// the last: Pebble may deadlock.
+func measureKind(ctx context.Context, s *server, web *challenges, n int, name string) error {
+	before := web.count()
+	clients, err := newClients(ctx, s, web)
+	if err != nil {
+		return err
+	}
+	defer func() {
 		for _, c := range clients {
 			c.http.CloseIdleConnections()
 		}
+	}()
+	what := "pre-authorised"
+	if web != nil {
+		what = "http-01"
 	}
-	if least := int64(len(concurrency) * n); web.asked.Load() < least {
-		return fmt.Errorf("vidimusd asked for %d challenges, but should have for %d", web.asked.Load(), least)
+	for _, c := range concurrency {
+		unit, err := verification()
+		if err != nil {
+			return err
+		}
+		r, err := measureRow(ctx, s, clients[:c], n)
+		if err != nil && ctx.Err() == nil && !strings.HasPrefix(name, "vidimusd") {
+			fmt.Printf("    %-16s %7d  failed: %v\n", what, c, err)
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("%s, %d clients: %w", what, c, err)
+		}
+		cpu := r.serverCPU / time.Duration(n)
+		fmt.Printf("    %-16s %7d %9.0f %19s %15s %10s %10s %10s\n", what, c, float64(n)/r.wall.Seconds(),
+			fmt.Sprintf("%s [%.0f]", ms(cpu), float64(cpu)/float64(unit)), ms(r.loadCPU/time.Duration(n)), ms(mean(r.took)), ms(quantile(r.took, 0.5)), ms(quantile(r.took, 0.99)))
+		if asked := web.count() - before; web != nil && asked < int64(n) {
+			return fmt.Errorf("it asked for %d challenges, but should have for %d", asked, n)
+		}
+		before = web.count()
 	}
-	fmt.Printf("\n  vidimusd's peak memory: %s\n", mib(peakMemory(s.cmd.Process.Pid)))
 	return nil
+}
+
+// verification is the CPU time of reading and verifying an ES256 JWS on this machine,
+// now: speeds of a machine differ from minute to minute.
+func verification() (time.Duration, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return 0, err
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key}, nil)
+	if err != nil {
+		return 0, err
+	}
+	jws, err := signer.Sign([]byte(`{"identifiers":[{"type":"dns","value":"www.example.org"}]}`))
+	if err != nil {
+		return 0, err
+	}
+	text := jws.FullSerialize()
+	const n = 1000
+	before := ownCPU()
+	for range n {
+		parsed, err := jose.ParseSigned(text, []jose.SignatureAlgorithm{jose.ES256})
+		if err != nil {
+			return 0, err
+		}
+		if _, err := parsed.Verify(&key.PublicKey); err != nil {
+			return 0, err
+		}
+	}
+	return (ownCPU() - before) / n, nil
+}
+
+// measurePending prints what a new order takes of an account that has few pending
+// orders, and when it has many.
+func measurePending(ctx context.Context, s *server, web *challenges, deepest int) error {
+	a, err := register(ctx, s, s.DirectoryOpen, nil, web)
+	if err != nil {
+		return err
+	}
+	defer a.http.CloseIdleConnections()
+	const sample = 100
+	placed := 0
+	for _, depth := range []int{0, 1000, 10_000} {
+		if depth > deepest {
+			break
+		}
+		var took []time.Duration
+		for ; placed < depth+sample; placed++ {
+			start := time.Now()
+			if _, err := a.post(ctx, a.newOrder, fmt.Sprintf(`{"identifiers":[{"type":"dns","value":"pending%d.bench.test"}]}`, placed), nil); err != nil {
+				return err
+			}
+			took = append(took, time.Since(start))
+		}
+		fmt.Printf("    new-order with %d pending orders of the account: %s (median of %d)\n", depth, ms(quantile(took[len(took)-sample:], 0.5)), sample)
+	}
+	return nil
+}
+
+// mean is the mean of the values.
+func mean(values []time.Duration) time.Duration {
+	var sum time.Duration
+	for _, v := range values {
+		sum += v
+	}
+	return sum / time.Duration(len(values))
+}
+
+// count is how often the server asked for a challenge.
+func (w *challenges) count() int64 {
+	if w == nil {
+		return 0
+	}
+	return w.asked.Load()
 }
 
 // client is an account and the name it gets certificates for.
 type client struct {
 	*account
+	name  string
+	asked int // requests made so far
+}
+
+// request is what the client asks for next, with a new key. A name that is proved by
+// challenge is new each time, lest the server counts on an older proof.
+func (c *client) request() (r request, err error) {
+	r.name = c.name
+	if c.web != nil {
+		c.asked++
+		r.name = fmt.Sprintf("n%d.%s", c.asked, c.name)
+	}
+	r.csr, err = newCSR(r.name)
+	return r, err
+}
+
+type request struct {
 	name string
+	csr  []byte
 }
 
 // newClients registers as many accounts as the busiest row needs, each with a name
@@ -112,11 +324,11 @@ func newClients(ctx context.Context, s *server, web *challenges) ([]client, erro
 		if all[i].account, err = register(ctx, s, directory, eab, web); err != nil {
 			return nil, fmt.Errorf("registering: %w", err)
 		}
-		csr, err := newCSR(all[i].name)
+		r, err := all[i].request()
 		if err != nil {
 			return nil, err
 		}
-		if err := all[i].obtain(ctx, all[i].name, csr); err != nil {
+		if err := all[i].obtain(ctx, r.name, r.csr); err != nil {
 			return nil, err
 		}
 	}
@@ -143,22 +355,14 @@ type row struct {
 func measureRow(ctx context.Context, s *server, clients []client, n int) (r row, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	type wanted struct {
-		name string
-		csr  []byte
-	}
-	all := make([][]wanted, len(clients))
+	requests := make([][]request, len(clients))
 	for i := range n {
 		c := i % len(clients)
-		name := clients[c].name
-		if clients[c].web != nil { // a name that was proved before would need no challenge
-			name = fmt.Sprintf("h%d.%d.%s", i, time.Now().UnixNano(), name)
-		}
-		csr, err := newCSR(name)
+		next, err := clients[c].request()
 		if err != nil {
 			return r, err
 		}
-		all[c] = append(all[c], wanted{name, csr})
+		requests[c] = append(requests[c], next)
 	}
 	r.took = make([]time.Duration, n)
 	if r.serverCPU, err = s.cpu(); err != nil {
@@ -169,9 +373,9 @@ func measureRow(ctx context.Context, s *server, clients []client, n int) (r row,
 	load, start := ownCPU(), time.Now()
 	for i, c := range clients {
 		wg.Go(func() {
-			for _, w := range all[i] {
+			for _, q := range requests[i] {
 				began := time.Now()
-				if err := c.obtain(ctx, w.name, w.csr); err != nil {
+				if err := c.obtain(ctx, q.name, q.csr); err != nil {
 					cancel(err) // the first one is the cause
 					return
 				}

@@ -23,6 +23,7 @@ type options struct {
 	n                 int    // certificates in each row of the load table
 	runs              int    // of each client
 	due, idle         int    // lineages that are renewed, and the most of those that are not due
+	only, server      string // a part of the whole, and of the servers' names
 }
 
 func main() {
@@ -34,6 +35,8 @@ func main() {
 	flag.IntVar(&o.runs, "runs", 7, "runs of each client")
 	flag.IntVar(&o.due, "due", 100, "lineages for renew --force-renewal; certbot takes two or three seconds for each")
 	flag.IntVar(&o.idle, "idle", 100_000, "the most lineages for renew with nothing due: 1000, 10000 or 100000")
+	flag.StringVar(&o.only, "only", "", "one `part`: clients, renewals or servers")
+	flag.StringVar(&o.server, "server", "", "only servers with this in their `name`, such as vidimusd, SQLite or step-ca")
 	flag.Parse()
 	// SIGPIPE is what "bench | head" ends with.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
@@ -61,6 +64,9 @@ func (o *options) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o711); err != nil { // PostgreSQL's user must come through
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer func() {
 		if ctx.Err() != nil { // not the failure that it caused somewhere
@@ -71,28 +77,25 @@ func (o *options) run(ctx context.Context) (err error) {
 	if err := describeMachine(dir); err != nil {
 		return err
 	}
-	port, err := freePort()
-	if err != nil {
-		return err
-	}
-	s, err := startServer(ctx, o.vidimusd, filepath.Join(dir, "vidimusd"), port)
-	if err != nil {
-		return err
-	}
-	defer s.stop()
 	// The clients come first, while this process is small: see compare.
-	if err := compareClients(ctx, s, o, filepath.Join(dir, "clients")); err != nil {
-		return err
+	parts := []struct {
+		name string
+		run  func(ctx context.Context, o *options, dir string) error
+	}{{"clients", compareClients}, {"renewals", compareRenewals}, {"servers", measureLoad}}
+	known := false
+	for _, p := range parts {
+		if o.only != "" && o.only != p.name {
+			continue
+		}
+		known = true
+		if err := p.run(ctx, o, filepath.Join(dir, p.name)); err != nil {
+			return err
+		}
 	}
-	if err := compareRenewals(ctx, o, filepath.Join(dir, "renewals")); err != nil {
-		return err
+	if !known {
+		return fmt.Errorf("-only %q is none of clients, renewals, servers", o.only)
 	}
-	web, err := listenForChallenges(s.httpPort)
-	if err != nil {
-		return err
-	}
-	defer web.Close()
-	return measureLoad(ctx, s, web, o.n)
+	return nil
 }
 
 // describeMachine prints what the figures depend on.

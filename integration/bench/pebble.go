@@ -6,7 +6,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
@@ -16,11 +15,9 @@ import (
 	"io/fs"
 	"math/big"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/miekg/dns"
@@ -33,10 +30,9 @@ func startPebble(ctx context.Context, dir string, httpPort int) (s *server, err 
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	bin := filepath.Join(dir, "pebble")
-	build := exec.CommandContext(ctx, "go", "build", "-modfile=tools.mod", "-o", bin, "github.com/letsencrypt/pebble/v2/cmd/pebble")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("building Pebble: %w\n%s", err, out)
+	bin, err := buildPeer(ctx, dir, "tools.mod", "github.com/letsencrypt/pebble/v2/cmd/pebble")
+	if err != nil {
+		return nil, err
 	}
 	resolver, err := answerLoopback()
 	if err != nil {
@@ -46,7 +42,7 @@ func startPebble(ctx context.Context, dir string, httpPort int) (s *server, err 
 	if err != nil {
 		return nil, err
 	}
-	s = &server{bin: bin, httpPort: httpPort, ended: make(chan struct{}), Directory: fmt.Sprintf("https://127.0.0.1:%d/dir", port), CABundle: filepath.Join(dir, "tls.pem")}
+	s = &server{bin: bin, httpPort: httpPort, Directory: fmt.Sprintf("https://127.0.0.1:%d/dir", port), CABundle: filepath.Join(dir, "tls.pem")}
 	s.DirectoryOpen = s.Directory
 	key := filepath.Join(dir, "tls.key")
 	tlsCert := filepath.Join(dir, "tls.crt")
@@ -65,33 +61,9 @@ func startPebble(ctx context.Context, dir string, httpPort int) (s *server, err 
 	if err := os.WriteFile(file, config, 0o600); err != nil {
 		return nil, err
 	}
-	s.cmd = exec.CommandContext(ctx, bin, "-config", file, "-dnsserver", resolver)
-	s.cmd.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0", "PEBBLE_AUTHZREUSE=0")
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	s.cmd.Stderr = &s.log
-	s.cmd.WaitDelay = 5 * time.Second
-	if err := s.cmd.Start(); err != nil {
-		return nil, err
-	}
-	go func() {
-		s.cmd.Wait()
-		close(s.ended)
-	}()
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
-	defer client.CloseIdleConnections()
-	for range 2000 {
-		if resp, err := client.Get(s.Directory); err == nil {
-			resp.Body.Close()
-			return s, nil
-		}
-		select {
-		case <-s.ended:
-			return nil, fmt.Errorf("the Pebble server ended: %s", s.log.String())
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
-	s.stop()
-	return nil, fmt.Errorf("the Pebble server was not ready within 10 s: %s", s.log.String())
+	cmd := exec.CommandContext(ctx, bin, "-config", file, "-dnsserver", resolver)
+	cmd.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0", "PEBBLE_AUTHZREUSE=0")
+	return s, s.startAndAsk(cmd)
 }
 
 // trust makes the bundle of roots that clients get: that of the system, where there is
@@ -114,6 +86,11 @@ func answerLoopback() (addr string, err error) {
 	if err != nil {
 		return "", err
 	}
+	addr = l.Addr().String()
+	packets, err := net.ListenPacket("udp", addr) // step-ca over UDP
+	if err != nil {
+		return "", err
+	}
 	handler := dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
 		m := new(dns.Msg).SetReply(r)
 		if q := r.Question[0]; q.Qtype == dns.TypeA {
@@ -122,7 +99,8 @@ func answerLoopback() (addr string, err error) {
 		w.WriteMsg(m)
 	})
 	go (&dns.Server{Listener: l, Handler: handler}).ActivateAndServe()
-	return l.Addr().String(), nil
+	go (&dns.Server{PacketConn: packets, Handler: handler}).ActivateAndServe()
+	return addr, nil
 }
 
 // selfSigned makes a TLS certificate for 127.0.0.1 that is its own root.

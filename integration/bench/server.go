@@ -1,23 +1,23 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
-// server is a "vidimusd dev" that runs.
+// server is an ACME server that runs: a "vidimusd dev", or a peer.
 type server struct {
 	Directory     string `json:"directory"`
 	DirectoryOpen string `json:"directory_open"`
@@ -25,10 +25,9 @@ type server struct {
 	Config        string `json:"config"`
 
 	bin      string
-	httpPort int // where it validates http-01
-	cmd      *exec.Cmd
-	ended    chan struct{} // closed after the process, and the log with it
-	log      bytes.Buffer
+	httpPort int       // where it validates http-01
+	database *postgres // nil when it keeps its data itself
+	process
 }
 
 // freePort finds a port below those that the system gives out by itself, so that it
@@ -44,83 +43,51 @@ func freePort() (int, error) {
 	return 0, errors.New("no free port on 127.0.0.1")
 }
 
-// startServer starts vidimusd in a new folder and waits until it is ready.
-func startServer(ctx context.Context, bin, dir string, httpPort int) (*server, error) {
-	s := &server{bin: bin, httpPort: httpPort, ended: make(chan struct{})}
-	s.cmd = exec.CommandContext(ctx, bin, "dev", "--dir", dir, "--listen", "127.0.0.1:0", "--http-01-port", strconv.Itoa(httpPort), "--log-level", "error")
-	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us to pass on
-	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
-	s.cmd.WaitDelay = 5 * time.Second
-	if err := s.cmd.Start(); err != nil {
+// startServer starts vidimusd in a new folder and waits until it is ready. db is nil
+// for SQLite.
+func startServer(ctx context.Context, bin, dir string, httpPort int, db *postgres) (*server, error) {
+	s := &server{bin: bin, httpPort: httpPort, database: db}
+	args := []string{"dev", "--dir", dir, "--listen", "127.0.0.1:0", "--http-01-port", strconv.Itoa(httpPort), "--log-level", "error"}
+	if db != nil {
+		args = append(args, "--database", db.url)
+	}
+	s.cmd = exec.CommandContext(ctx, bin, args...)
+	if err := s.start(); err != nil {
 		return nil, err
 	}
-	go func() {
-		s.cmd.Wait()
-		close(s.ended)
-	}()
-	for range 2000 {
+	return s, s.ready(func() bool {
 		data, err := os.ReadFile(filepath.Join(dir, "dev.json"))
-		if err == nil {
-			if err = json.Unmarshal(data, s); err == nil {
-				return s, nil
-			}
-		}
-		select {
-		case <-s.ended:
-			return nil, fmt.Errorf("vidimusd ended: %s", s.log.String())
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
-	s.stop()
-	return nil, fmt.Errorf("vidimusd was not ready within 10 s: %s", s.log.String())
+		return err == nil && json.Unmarshal(data, s) == nil
+	})
 }
 
-// stop ends the server, by force if it takes more than five seconds.
-func (s *server) stop() {
-	s.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-s.ended:
-	case <-time.After(5 * time.Second):
-		s.cmd.Process.Kill()
-		<-s.ended
+// startAndAsk starts a peer by cmd and waits until its directory answers.
+func (s *server) startAndAsk(cmd *exec.Cmd) error {
+	s.cmd = cmd
+	if err := s.start(); err != nil {
+		return err
 	}
-}
-
-// tick is the unit of CPU time in /proc, USER_HZ, on every Linux that Go runs on.
-const tick = 10 * time.Millisecond
-
-// cpu is the time that the server has computed so far, in user and system mode.
-func (s *server) cpu() (time.Duration, error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
-	if err != nil {
-		return 0, fmt.Errorf("vidimusd's CPU time: %w", err)
-	}
-	// The second field, a name in parentheses, may hold spaces; utime and stime are
-	// the 14th and 15th (proc(5)).
-	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
-	var sum time.Duration
-	for _, f := range fields[11:13] {
-		n, err := strconv.ParseInt(f, 10, 64)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	defer client.CloseIdleConnections()
+	return s.ready(func() bool {
+		resp, err := client.Get(s.DirectoryOpen)
 		if err != nil {
-			return 0, fmt.Errorf("vidimusd's CPU time: %w", err)
+			return false
 		}
-		sum += time.Duration(n) * tick
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+}
+
+// cpu is the time that the server has computed so far, with its database's.
+func (s *server) cpu() (time.Duration, error) {
+	sum, err := s.process.cpu()
+	if err != nil || s.database == nil {
+		return sum, err
 	}
-	return sum, nil
+	more, err := s.database.cpu()
+	return sum + more, err
 }
-
-// peakMemory is the most memory that a process has had resident, in bytes, or 0 when
-// /proc does not tell.
-func peakMemory(pid int) int64 {
-	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	_, after, _ := strings.Cut(string(data), "VmHWM:")
-	var kib int64
-	fmt.Sscanf(after, "%d kB", &kib)
-	return kib << 10
-}
-
-func mib(bytes int64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }
 
 // credentials are the EAB credentials of an ACME-ID.
 type credentials struct {
