@@ -16,7 +16,7 @@ import (
 // postgres is a PostgreSQL server of Debian's package that runs, with full durability
 // (fsync and synchronous_commit are on by default).
 type postgres struct {
-	url string // of a new database
+	url string // of the server, to put a database's name behind; bench is one that is empty
 	dir string
 	bin string
 	uid uint32

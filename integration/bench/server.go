@@ -49,7 +49,7 @@ func startServer(ctx context.Context, bin, dir string, httpPort int, db *postgre
 	s := &server{bin: bin, httpPort: httpPort, database: db}
 	args := []string{"dev", "--dir", dir, "--listen", "127.0.0.1:0", "--http-01-port", strconv.Itoa(httpPort), "--log-level", "error"}
 	if db != nil {
-		args = append(args, "--database", db.url)
+		args = append(args, "--database", db.url+"bench?sslmode=disable")
 	}
 	s.cmd = exec.CommandContext(ctx, bin, args...)
 	if err := s.start(); err != nil {
