@@ -13,6 +13,7 @@ import (
 	"vidimus/internal/acme"
 	"vidimus/internal/certificate"
 	"vidimus/internal/issuer"
+	"vidimus/internal/lint"
 	"vidimus/internal/store"
 )
 
@@ -55,6 +56,11 @@ func (s *Server) finalize(r *request) (reply, error) {
 	})
 	if errors.Is(err, store.ErrConflict) {
 		return reply{location: r.orderURL(o.ID)}, acme.Problemf(acme.OrderNotReady, "another request has finalized the order, or replaced its predecessor, at the same time")
+	}
+	var refusal *lint.Refusal
+	if errors.As(err, &refusal) {
+		return reply{location: r.orderURL(o.ID)}, told{acme.Problemf(acme.ServerInternal, "the certificate would break a rule that this CA keeps, "+
+			"by no fault of the request; tell the server's operators, whose log has the rule"), err}
 	}
 	if err != nil {
 		return reply{}, fmt.Errorf("issuing for order %d: %w", o.ID, err)

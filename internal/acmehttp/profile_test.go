@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"fmt"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"vidimus/internal/acmehttp"
 	"vidimus/internal/certificate"
 	"vidimus/internal/issuer"
+	"vidimus/internal/lint"
 )
 
 // withProfiles gives the directories' issuer profiles.
@@ -118,5 +120,31 @@ func TestWithoutProfilesNoneCanBeNamed(t *testing.T) {
 	c.post("/new-order", orderWithProfile("classic", "www.example.org")).problem("invalidProfile", 400)
 	if a := c.raw("GET", "/directory", "", "").want(200); strings.Contains(string(a.body), "profiles") {
 		t.Errorf("the directory has profiles: %s", a.body)
+	}
+}
+
+func TestALintsNameIsForTheLogOnly(t *testing.T) {
+	abroad := issuer.Profile{Name: "abroad", Validity: 90 * 24 * time.Hour,
+		Subject: pkix.Name{Organization: []string{"X"}, Locality: []string{"Y"}, Country: []string{"QQ"}}}
+	s := newServer(t, withProfiles(abroad), func(c *acmehttp.Config) {
+		linter, err := lint.New(lint.Private, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Endpoints[0].Issuer.Linter = linter
+	})
+	c := s.registered("www.example.org")
+	var o order
+	a := c.post("/new-order", orderFor("www.example.org")).want(201)
+	a.json(&o)
+	if p := c.post(o.Finalize, csr(t, newKey(t), "www.example.org")).problem("serverInternal", 500); strings.Contains(p.Detail, "e_") {
+		t.Errorf("the problem says %q", p.Detail)
+	}
+	if !strings.Contains(s.log.String(), "e_subject_country_not_iso") {
+		t.Error("the log doesn't have the lint's name")
+	}
+	c.post(a.header.Get("Location"), "").want(200).json(&o)
+	if o.Status != "ready" {
+		t.Errorf("the order is %s; it can be finalized when the profile is right again", o.Status)
 	}
 }

@@ -59,6 +59,7 @@ type Issuer struct {
 	TermsOfService string         `yaml:"terms_of_service"`
 	Website        string         `yaml:"website"`
 	Protocol       `yaml:",inline"`
+	Lint           `yaml:",inline"`
 	CAAIdentities  []string `yaml:"caa_identities"` // domain names of the CA in CAA records; default the host of the URL
 	CAACheck       string   `yaml:"caa_check"`      // "open", the default: of names proved by challenge; "always": of those granted to ACME-IDs too; "never"
 	Networks       []string `yaml:"networks"`       // besides those of validation, in the open directory
@@ -263,6 +264,7 @@ func (c *Config) complete(r *reader) {
 		c.Issuers[i].completeValidation(r, path, &c.Validation)
 		c.Issuers[i].completeProfiles(r, path, c.Profiles)
 		c.Issuers[i].Protocol.complete(r, path)
+		c.Issuers[i].Lint.complete(r, path)
 	}
 	c.Log.complete(r)
 	c.Operating.complete(r)

@@ -71,6 +71,8 @@ func TestParseNamesMistakesOfProfiles(t *testing.T) {
 		{"permitted", profiled("Example.ORG", "192.0.2.1"), "line 26: issuers[0].profiles[1].permitted[0]: "},
 		{"excluded", profiled("[secret.example.org]", `["*.example.org"]`), "line 27: issuers[0].profiles[1].excluded[0]: "},
 		{"default", profiled("default_profile: ov", "default_profile: ev"), "line 17: issuers[0].default_profile: "},
+		{"lint rules", profiled("    default_profile: ov\n", "    default_profile: ov\n    lint: lax\n"), "line 18: issuers[0].lint: "},
+		{"lint", profiled("    default_profile: ov\n", "    default_profile: ov\n    lints_ignored: [e_none]\n"), "line 18: issuers[0].lints_ignored[0]: "},
 		{"unknown key", profiled("common_name", "cn"), `line 24: unknown key "cn"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

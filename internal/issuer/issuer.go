@@ -24,6 +24,7 @@ import (
 
 	"vidimus/internal/acme"
 	"vidimus/internal/identifier"
+	"vidimus/internal/lint"
 	"vidimus/internal/revocation"
 	"vidimus/internal/store"
 )
@@ -39,6 +40,8 @@ type Issuer struct {
 	Validity      time.Duration   // of a certificate without a profile
 	Profiles      []Profile       // the first is the default; none means that orders have no profile
 	ShardSize     int             // how many certificates share a CRL; 0 means [revocation.DefaultShardSize]
+
+	Linter *lint.Linter // each certificate passes it before it is signed; nil for none
 
 	Store *store.Store
 	Now   func() time.Time // nil means time.Now
@@ -84,9 +87,9 @@ type Request struct {
 
 // Issue records the intent, signs, and records the certificate.
 // [store.ErrConflict] means that the order was not ready, or that another order has
-// replaced the predecessor, an [acme.Problem] that the profile forbids the certificate;
-// nothing is signed then. On any other error the intent
-// may stand, for [Issuer.Finish] later.
+// replaced the predecessor, an [acme.Problem] that the profile forbids the certificate,
+// a [lint.Refusal] that the profile itself is wrong; nothing is signed then. On any
+// other error the intent may stand, for [Issuer.Finish] later.
 func (i *Issuer) Issue(ctx context.Context, r Request) (store.Certificate, error) {
 	c, err := i.prepare(ctx, r)
 	if err != nil {
@@ -129,6 +132,20 @@ func (i *Issuer) finished(ctx context.Context, c *store.Certificate) error {
 	}
 	c.DER, c.Issued = got.DER, got.Issued
 	return nil
+}
+
+// lint checks a certificate that the throwaway key has signed: but for the signature
+// it is the one to be.
+func (i *Issuer) lint(der []byte) error {
+	if i.Linter == nil {
+		return nil
+	}
+	err := i.Linter.Check(der)
+	var refusal *lint.Refusal
+	if errors.As(err, &refusal) && refusal.AboutKey() {
+		return acme.Problemf(acme.BadCSR, "the key of the certificate request breaks a rule: %s", refusal.Findings[0].Lint)
+	}
+	return err
 }
 
 // prepare makes the record of a certificate that is not signed yet.
@@ -184,6 +201,9 @@ func (i *Issuer) prepare(ctx context.Context, r Request) (store.Certificate, err
 	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, by.parent, r.PublicKey, by.throwaway)
 	if err != nil {
+		return store.Certificate{}, err
+	}
+	if err := i.lint(der); err != nil {
 		return store.Certificate{}, err
 	}
 	tbs, _, err := split(der)

@@ -18,6 +18,7 @@ import (
 
 	"vidimus/internal/acme"
 	"vidimus/internal/certificate"
+	"vidimus/internal/lint"
 )
 
 func TestACertificateLooksAsItsProfileSays(t *testing.T) {
@@ -153,5 +154,31 @@ func TestNothingIsIssuedOutsideTheConstraintsOfTheCA(t *testing.T) {
 	}
 	if all, err := i.Store.UnfinishedCertificates(t.Context()); err != nil || len(all) > 0 {
 		t.Errorf("something that was refused is on record: %v, %v", all, err)
+	}
+}
+
+func TestNothingIsRecordedOrSignedThatLintRefuses(t *testing.T) {
+	key := &counting{Signer: must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))}
+	i := newIssuer(t, key)
+	i.Linter = must(lint.New(lint.Private, nil))
+	r := request("www.example.org")
+	r.Profile = &Profile{Name: "abroad", Validity: i.Validity, Subject: pkix.Name{Organization: []string{"X"}, Locality: []string{"Y"}, Country: []string{"QQ"}}}
+	var refusal *lint.Refusal
+	if _, err := i.Issue(t.Context(), r); !errors.As(err, &refusal) || !strings.Contains(err.Error(), "e_subject_country_not_iso") {
+		t.Errorf("%v; want a refusal that names the lint", err)
+	}
+	weak := &must(rsa.GenerateKey(rand.Reader, 2048)).PublicKey
+	weak.E = 65538 // CheckRequest would refuse it too
+	r = request("www.example.org")
+	r.PublicKey, r.SPKI = weak, must(x509.MarshalPKIXPublicKey(weak))
+	var problem *acme.Problem
+	if _, err := i.Issue(t.Context(), r); !errors.As(err, &problem) || problem.Type != acme.BadCSR {
+		t.Errorf("%v; want badCSR", err)
+	}
+	if all, err := i.Store.UnfinishedCertificates(t.Context()); err != nil || len(all) > 0 || key.signatures > 0 {
+		t.Errorf("on record: %v, %v; %d signatures", all, err, key.signatures)
+	}
+	if c, err := i.Issue(t.Context(), request("www.uni.test", "*.example.org", "10.0.0.1")); err != nil || key.signatures != 1 {
+		t.Errorf("an ordinary certificate: %v, %v", c.Serial, err)
 	}
 }

@@ -11,12 +11,17 @@ import (
 	"vidimus/internal/certificate"
 	"vidimus/internal/config"
 	"vidimus/internal/issuer"
+	"vidimus/internal/lint"
 	"vidimus/internal/store"
 )
 
 // openIssuer reads the files of an issuer.
 func openIssuer(c *config.Issuer, all *config.Config, db *store.Store) (*issuer.Issuer, error) {
 	iss := issuer.Issuer{Name: c.Name, Validity: time.Duration(c.Validity), ShardSize: all.CRL.ShardSize, Store: db}
+	var err error
+	if iss.Linter, err = lint.New(lint.Rules(c.Lint.Rules), c.Lint.Ignored); err != nil {
+		return nil, fmt.Errorf("issuer %s: %w", c.Name, err)
+	}
 	for n := range c.Profiles {
 		iss.Profiles = append(iss.Profiles, profile(&c.Profiles[n]))
 	}
