@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/mail"
+	"strconv"
 	"strings"
 	"time"
 
@@ -243,14 +244,17 @@ func (s *Server) orders(r *request) (reply, error) {
 	}
 	var before int64
 	if c := r.http.URL.Query().Get("before"); c != "" {
-		if _, err := fmt.Sscan(c, &before); err != nil || before <= 0 {
-			return reply{}, acme.Problemf(acme.Malformed, "there is no such page of orders")
+		var err error
+		if before, err = strconv.ParseInt(c, 10, 64); err != nil || before <= 0 {
+			return reply{}, acme.Problemf(acme.Malformed, "there is no such page of orders; begin at %s/orders", r.accountURL(r.account.ID))
 		}
 	}
-	ids, err := s.Store.OrdersOf(r.http.Context(), r.account.ID, before, ordersPage)
+	ids, err := s.Store.OrdersOf(r.http.Context(), r.account.ID, before, ordersPage+1) // one more tells whether there is a next page
 	if err != nil {
 		return reply{}, fmt.Errorf("listing orders: %w", err)
 	}
+	more := len(ids) > ordersPage
+	ids = ids[:min(len(ids), ordersPage)]
 	out := struct {
 		Orders []string `json:"orders"`
 	}{make([]string, len(ids))}
@@ -258,7 +262,7 @@ func (s *Server) orders(r *request) (reply, error) {
 		out.Orders[i] = r.orderURL(id)
 	}
 	rep := reply{body: out}
-	if len(ids) == ordersPage {
+	if more {
 		rep.links = []string{fmt.Sprintf(`<%s/orders?before=%d>;rel="next"`, r.accountURL(r.account.ID), ids[len(ids)-1])}
 	}
 	return rep, nil

@@ -52,7 +52,7 @@ func (s *Server) finalize(r *request) (reply, error) {
 	c, err := r.dir.Issuer.Issue(r.http.Context(), issuer.Request{
 		Identifiers: o.Identifiers, PublicKey: csr.PublicKey, SPKI: csr.RawSubjectPublicKeyInfo,
 		Order: o.ID, Account: r.account.ID, Predecessor: predecessor,
-		Profile: profile, Staple: issuer.AsksForStaple(csr),
+		Profile: profile, Staple: issuer.AsksForStaple(csr), NotBefore: o.NotBefore, NotAfter: o.NotAfter,
 	})
 	if errors.Is(err, store.ErrConflict) {
 		return reply{location: r.orderURL(o.ID)}, acme.Problemf(acme.OrderNotReady, "another request has finalized the order, or replaced its predecessor, at the same time")

@@ -31,14 +31,15 @@ func (s *Server) newOrder(r *request) (reply, error) {
 	if err := r.decode(&in); err != nil {
 		return reply{}, err
 	}
-	if in.NotBefore != "" || in.NotAfter != "" {
-		return reply{}, acme.Problemf(acme.Malformed, "notBefore and notAfter are set by this server; leave them out")
-	}
 	ids, err := r.canonical(in.Identifiers)
 	if err != nil {
 		return reply{}, err
 	}
 	profile, err := orderProfile(r, in.Profile, ids)
+	if err != nil {
+		return reply{}, err
+	}
+	notBefore, notAfter, err := askedPeriod(r, profile, in)
 	if err != nil {
 		return reply{}, err
 	}
@@ -55,7 +56,8 @@ func (s *Server) newOrder(r *request) (reply, error) {
 		}
 	}
 	now := s.Now()
-	o := store.Order{Account: r.account.ID, Identifiers: ids, Replaces: in.Replaces, Profile: profile.Name, Created: now, Expires: now.Add(orderLife)}
+	o := store.Order{Account: r.account.ID, Identifiers: ids, Replaces: in.Replaces, Profile: profile.Name, Created: now, Expires: now.Add(orderLife),
+		NotBefore: notBefore, NotAfter: notAfter}
 	if err := s.recordOrder(r, &o, granted); err != nil {
 		return reply{}, err
 	}

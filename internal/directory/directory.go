@@ -8,8 +8,7 @@
 //	bound, its ACME-ID invalid   any                                refused, and so is the account
 //	bound, its ACME-ID valid     in the ACME-ID's set, and a host   granted without challenge
 //	bound, its ACME-ID valid     anything else                      refused
-//	open (not bound)             a DNS name                         after a challenge
-//	any                          an IP address                      refused
+//	open (not bound)             anything                           after a challenge
 //
 // An ACME-ID bears the FQDN of one host; an FQDN names at most one valid ACME-ID. It
 // is invalid for ever once that host is removed or the ACME-ID itself is. Its set
@@ -75,11 +74,6 @@ type Refusal struct {
 // MayHave decides whether the account, which must be [Usable], may have ids.
 func (d *Directory) MayHave(ctx context.Context, a store.Account, ids []identifier.Identifier) (Decision, error) {
 	var dec Decision
-	for _, id := range ids {
-		if id.Type != identifier.DNS {
-			dec.Refused = append(dec.Refused, Refusal{id, true, fmt.Sprintf("%s is an IP address, and this server certifies DNS names only", id)})
-		}
-	}
 	if !a.Bound {
 		return dec, nil
 	}
@@ -89,7 +83,11 @@ func (d *Directory) MayHave(ctx context.Context, a store.Account, ids []identifi
 		return Decision{}, fmt.Errorf("reading ACME-ID %s: %w", a.ACMEIDFQDN, err)
 	}
 	for _, id := range ids {
-		if id.Type == identifier.DNS && (!aid.Invalid.IsZero() || !slices.Contains(aid.Names, id.Value)) {
+		switch {
+		case id.Type != identifier.DNS:
+			dec.Refused = append(dec.Refused, Refusal{id, true, fmt.Sprintf("%s is an IP address, and the host database has names only; "+
+				"an address can be certified where control of it is proved, in an open directory", id)})
+		case !aid.Invalid.IsZero() || !slices.Contains(aid.Names, id.Value):
 			dec.Refused = append(dec.Refused, Refusal{id, false, fmt.Sprintf("%s is not among the names of ACME-ID %s", id, aid.FQDN)})
 		}
 	}

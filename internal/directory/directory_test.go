@@ -87,7 +87,7 @@ func TestABoundAccountMayHaveTheNamesOfItsACMEIDOnly(t *testing.T) {
 	}
 	a := register(t, d, c.KID, "k1")
 	got := refused(t, d, a, "www.example.org", "mail.example.org", "other.example.org", "*.example.org", "192.0.2.1")
-	if want := []string{"192.0.2.1", "other.example.org", "*.example.org"}; !slices.Equal(got, want) {
+	if want := []string{"other.example.org", "*.example.org", "192.0.2.1"}; !slices.Equal(got, want) {
 		t.Errorf("refused %v, want %v", got, want)
 	}
 	// A host that leaves the host database leaves the set.

@@ -80,9 +80,11 @@ type Request struct {
 	SPKI        []byte // DER of PublicKey
 	Order       int64  // 0 for the server's own certificate
 	Account     int64
-	Predecessor string   // serial of the certificate that it replaces, or ""
-	Profile     *Profile // nil means that of an issuer without profiles
-	Staple      bool     // the TLS feature status_request is asked for
+	Predecessor string    // serial of the certificate that it replaces, or ""
+	Profile     *Profile  // nil means that of an issuer without profiles
+	Staple      bool      // the TLS feature status_request is asked for
+	NotBefore   time.Time // as the order asks for, see [Issuer.CheckPeriod]; zero when it does not
+	NotAfter    time.Time
 }
 
 // Issue records the intent, signs, and records the certificate.
@@ -162,18 +164,21 @@ func (i *Issuer) prepare(ctx context.Context, r Request) (store.Certificate, err
 	if refused := i.Refused(profile, r.Identifiers); len(refused) > 0 {
 		return store.Certificate{}, acme.PerIdentifier(refused[0].Detail, refused)
 	}
+	begin, end, problem := i.period(profile, r.NotBefore, r.NotAfter)
+	if problem != nil {
+		return store.Certificate{}, problem
+	}
 	serial := make([]byte, 16)
 	rand.Read(serial)
 	serial[0] = serial[0]&0x3f | 0x40 // positive, and always 16 bytes (RFC 5280 §4.1.2.2)
 
 	tmpl := &x509.Certificate{
 		SerialNumber:          new(big.Int).SetBytes(serial),
-		NotBefore:             now.Add(-backdate).Truncate(time.Second),
+		NotBefore:             begin,
+		NotAfter:              end,
 		KeyUsage:              x509.KeyUsageDigitalSignature,
 		BasicConstraintsValid: true,
 	}
-	// Both ends are part of the validity (RFC 5280 §4.1.2.5).
-	tmpl.NotAfter = tmpl.NotBefore.Add(profile.Validity - time.Second)
 	if tmpl.NotAfter.After(by.CA.NotAfter) {
 		return store.Certificate{}, fmt.Errorf("the issuing CA %q ends at %s, before a certificate of %s would; give issuer %s a new CA",
 			by.CA.Subject, by.CA.NotAfter.Format(time.RFC3339), profile.Validity, i.Name)

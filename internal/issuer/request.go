@@ -47,16 +47,22 @@ func CheckRequest(der []byte, ids []identifier.Identifier, p *Profile) (*x509.Ce
 // requested lists what a request asks for: its alternative names and its common name.
 func requested(csr *x509.CertificateRequest) ([]identifier.Identifier, error) {
 	var ids []identifier.Identifier
-	names := csr.DNSNames
-	if cn := csr.Subject.CommonName; cn != "" {
-		names = append(slices.Clone(names), cn)
-	}
-	for _, n := range names {
-		id, err := identifier.Parse(n)
+	add := func(id identifier.Identifier, err error) error {
 		if err != nil {
-			return nil, fmt.Errorf("in the certificate request, %w", err)
+			return fmt.Errorf("in the certificate request, %w", err)
 		}
 		ids = append(ids, id)
+		return nil
+	}
+	for _, n := range csr.DNSNames { // an address does not belong there (RFC 8738 §3)
+		if err := add(identifier.ParseDNS(n)); err != nil {
+			return nil, err
+		}
+	}
+	if cn := csr.Subject.CommonName; cn != "" {
+		if err := add(identifier.Parse(cn)); err != nil {
+			return nil, err
+		}
 	}
 	for _, a := range csr.IPAddresses {
 		ids = append(ids, identifier.Identifier{Type: identifier.IP, Value: a.String()})
