@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"vidimus/internal/acme"
+	"vidimus/internal/audit"
 	"vidimus/internal/directory"
 	"vidimus/internal/issuer"
 	"vidimus/internal/nonce"
@@ -183,6 +184,8 @@ func (s *Server) answer(req *request, by signedBy, h handler, w http.ResponseWri
 	if err := s.verify(w, req, by); err != nil {
 		return reply{}, err
 	}
+	req.http = r.WithContext(audit.With(r.Context(), audit.Actor{Account: req.account.ID, ACMEID: req.account.ACMEIDFQDN,
+		Address: r.RemoteAddr, Request: requestid.From(r.Context())}))
 	return h(req)
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vidimus/internal/audit"
 	"vidimus/internal/config"
 	"vidimus/internal/directory"
 	"vidimus/internal/identifier"
@@ -78,7 +79,7 @@ To set it up:    vidimusd init --url https://acme.example.org:14000 --organisati
 		hosts(t), people(t), acmeIDs(t), certificates(t))
 	admin.PersistentFlags().StringVar(&t.configPath, "config", "vidimusd.yaml", "the configuration `FILE`")
 	admin.PersistentFlags().BoolVar(&t.json, "json", false, "print JSON, for scripts")
-	root.AddCommand(initCommand(), checkCommand(), serveCommand(version), devCommand(version), conformanceCommand(version), admin)
+	root.AddCommand(initCommand(), checkCommand(), serveCommand(version), devCommand(version), conformanceCommand(version), auditCommand(), admin)
 	return root
 }
 
@@ -119,7 +120,11 @@ func (t *tool) run(fn func(c *cobra.Command, d *directory.Directory, args []stri
 			return err
 		}
 		defer db.Close()
-		return fn(c, &directory.Directory{Store: db}, args)
+		c.SetContext(audit.With(c.Context(), operator(os.Getenv)))
+		if err := fn(c, &directory.Directory{Store: db}, args); err != nil {
+			return err
+		}
+		return db.SealAudit(c.Context()) // there may be no server to do it
 	}
 }
 

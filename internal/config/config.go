@@ -5,6 +5,8 @@ package config
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -37,7 +39,8 @@ type Config struct {
 	Operating  `yaml:",inline"`
 	Revocation `yaml:",inline"`
 
-	Dir string `yaml:"-"` // the file's folder, absolute
+	Dir    string `yaml:"-"` // the file's folder, absolute
+	SHA256 string `yaml:"-"` // of the file, hexadecimal
 }
 
 // TLS names the server's own certificate; without one vidimusd issues it itself.
@@ -151,6 +154,8 @@ func parse(data []byte, dir string, mode os.FileMode) (*Config, error) {
 		r.add("", "the file holds more than one YAML document")
 	}
 	_ = yaml.Unmarshal(data, &r.doc) // what is wrong with it has been said
+	sum := sha256.Sum256(data)
+	c.SHA256 = hex.EncodeToString(sum[:])
 	c.complete(r)
 	slices.SortStableFunc(r.mistakes, func(a, b Mistake) int { return a.Line - b.Line })
 	if len(r.mistakes) > 0 {

@@ -3,6 +3,7 @@
 package metrics
 
 import (
+	"cmp"
 	"net/http"
 	"runtime"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"vidimus/internal/acme"
+	"vidimus/internal/audit"
 )
 
 // Metrics are the counters of one server. They are safe for concurrent use.
@@ -22,6 +24,7 @@ type Metrics struct {
 	seconds  *prometheus.HistogramVec
 	problems *prometheus.CounterVec
 	panics   prometheus.Counter
+	events   *prometheus.CounterVec
 }
 
 // New makes the metrics of a server of that version.
@@ -38,10 +41,13 @@ func New(version string) *Metrics {
 		panics: prometheus.NewCounter(prometheus.CounterOpts{Name: "vidimusd_panics_total",
 			Help: "Requests that met a fault in the program; the log has them."}),
 	}
+	m.events = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vidimusd_events_total",
+		Help: "Events that this process wrote into the audit log: accounts, validations, certificates, revocations and so on, by result."},
+		[]string{"action", "result"})
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "vidimusd_build_info", Help: "1, with the version as a label.",
 		ConstLabels: prometheus.Labels{"version": version, "go": runtime.Version()}})
 	build.Set(1)
-	m.registry.MustRegister(m.requests, m.seconds, m.problems, m.panics, build,
+	m.registry.MustRegister(m.requests, m.seconds, m.problems, m.panics, m.events, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -54,6 +60,11 @@ func (m *Metrics) Request(route string, code int, took time.Duration) {
 
 // Problem counts a problem document.
 func (m *Metrics) Problem(t acme.ProblemType) { m.problems.WithLabelValues(string(t)).Inc() }
+
+// Event counts an event of the audit log.
+func (m *Metrics) Event(e audit.Event) {
+	m.events.WithLabelValues(string(e.Action), cmp.Or(e.Result, "done")).Inc()
+}
 
 // Panic counts a fault in the program.
 func (m *Metrics) Panic() { m.panics.Inc() }

@@ -56,6 +56,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	if s.nonces != nil {
 		upkeep.Go(func() { s.shareUpkeep(background) })
 	}
+	upkeep.Go(func() { s.sealAudit(background) })
 	defer upkeep.Wait()
 	defer stop()
 

@@ -17,6 +17,7 @@ import (
 
 	"vidimus/internal/acme"
 	"vidimus/internal/acmehttp"
+	"vidimus/internal/audit"
 	"vidimus/internal/config"
 	"vidimus/internal/directory"
 	"vidimus/internal/identifier"
@@ -77,6 +78,7 @@ func Open(ctx context.Context, c *config.Config, l Listeners, version string, lo
 	if s.store, err = store.Open(ctx, c.Database); err != nil {
 		return nil, err
 	}
+	s.store.Observe(s.metrics.Event)
 	s.dir = &directory.Directory{Store: s.store}
 	if err := s.openIssuers(ctx); err != nil {
 		return nil, err
@@ -96,6 +98,10 @@ func Open(ctx context.Context, c *config.Config, l Listeners, version string, lo
 		return nil, err
 	}
 	s.runner = &validation.Runner{Validator: v, Store: s.store, Log: log, Directories: directories}
+	if err := s.store.Record(ctx, audit.Event{Action: audit.ServerStarted, Object: c.URL, Detail: audit.Detail{
+		"version": version, "config_sha256": c.SHA256}}); err != nil {
+		return nil, err
+	}
 	if s.store.Shared() {
 		return s, s.openShared(ctx)
 	}

@@ -3,9 +3,11 @@ package store
 import (
 	"context"
 	"database/sql"
+	"strconv"
 	"time"
 
 	"vidimus/internal/acme"
+	"vidimus/internal/audit"
 )
 
 // Account is an ACME account.
@@ -61,8 +63,15 @@ func newAccount(ctx context.Context, tx *sql.Tx, a *Account) (err error) {
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING RETURNING id`,
 		a.Directory, a.Thumbprint, string(a.JWK), a.Status, toJSON(a.Contact), millis(a.Agreed), nullText(a.AgreedTo),
 		sql.NullInt64{Int64: a.ACMEID, Valid: a.ACMEID != 0}, a.Bound, nullText(string(a.Binding)), millis(a.Created))
-	return err
+	if err != nil {
+		return err
+	}
+	return record(ctx, tx, audit.Event{Action: audit.AccountCreated, Object: object(a.ID), Detail: audit.Detail{
+		"directory": a.Directory, "thumbprint": a.Thumbprint, "acme_id": a.ACMEIDFQDN, "agreed_to": a.AgreedTo}})
 }
+
+// object is how the audit log names what has only a number.
+func object(id int64) string { return strconv.FormatInt(id, 10) }
 
 func nullText(s string) sql.NullString { return sql.NullString{String: s, Valid: s != ""} }
 
@@ -80,14 +89,20 @@ func (s *Store) NewBoundAccount(ctx context.Context, a *Account, kid string) err
 			return err
 		}
 		a.Bound = true
-		return newAccount(ctx, tx, a)
+		if err := newAccount(ctx, tx, a); err != nil {
+			return err
+		}
+		return record(ctx, tx, audit.Event{Action: audit.CredentialsUsed, Object: a.ACMEIDFQDN, Detail: audit.Detail{"kid": kid, "account": a.ID}})
 	})
 }
 
 // SetContact replaces the contacts of a valid account.
 func (s *Store) SetContact(ctx context.Context, id int64, contact []string) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		return changeOne(ctx, tx, `UPDATE account SET contact = $1 WHERE id = $2 AND status = 'valid'`, toJSON(contact), id)
+		if err := changeOne(ctx, tx, `UPDATE account SET contact = $1 WHERE id = $2 AND status = 'valid'`, toJSON(contact), id); err != nil {
+			return err
+		}
+		return record(ctx, tx, audit.Event{Action: audit.AccountChanged, Object: object(id)})
 	})
 }
 
@@ -96,9 +111,13 @@ func (s *Store) SetContact(ctx context.Context, id int64, contact []string) erro
 // key is no longer the one with the thumbprint old.
 func (s *Store) SetAccountKey(ctx context.Context, a Account, thumbprint string, jwk []byte) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		return changeOne(ctx, tx, `UPDATE account SET thumbprint = $1, jwk = $2
+		if err := changeOne(ctx, tx, `UPDATE account SET thumbprint = $1, jwk = $2
 			WHERE id = $3 AND thumbprint = $4 AND status = 'valid' AND NOT EXISTS
 				(SELECT 1 FROM account WHERE directory = $5 AND thumbprint = $1)`,
-			thumbprint, string(jwk), a.ID, a.Thumbprint, a.Directory)
+			thumbprint, string(jwk), a.ID, a.Thumbprint, a.Directory); err != nil {
+			return err
+		}
+		return record(ctx, tx, audit.Event{Action: audit.AccountKeyChanged, Object: object(a.ID), Detail: audit.Detail{
+			"old_thumbprint": a.Thumbprint, "thumbprint": thumbprint}})
 	})
 }

@@ -3,7 +3,10 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
+
+	"vidimus/internal/audit"
 )
 
 // ACMEID is a named permission: it may manage Names.
@@ -39,7 +42,11 @@ func (s *Store) AddACMEID(ctx context.Context, fqdn string, names []string, c Cr
 		if err != nil {
 			return err
 		}
-		return addNames(ctx, tx, id, names)
+		if err := addNames(ctx, tx, id, names); err != nil {
+			return err
+		}
+		return record(ctx, tx, audit.Event{Action: audit.ACMEIDCreated, Object: fqdn, Detail: audit.Detail{"names": names}},
+			audit.Event{Action: audit.CredentialsMade, Object: fqdn, Detail: audit.Detail{"kid": c.KID}})
 	})
 }
 
@@ -56,7 +63,8 @@ func addNames(ctx context.Context, tx *sql.Tx, id int64, names []string) error {
 // ChangeNames adds names to, and removes names from, the set of a valid ACME-ID.
 func (s *Store) ChangeNames(ctx context.Context, id int64, add, remove []string) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if _, err := one(ctx, tx, scanString, `SELECT fqdn FROM acme_id WHERE id = $1 AND invalid_at IS NULL`+s.lock(), id); err != nil {
+		fqdn, err := one(ctx, tx, scanString, `SELECT fqdn FROM acme_id WHERE id = $1 AND invalid_at IS NULL`+s.lock(), id)
+		if err != nil {
 			return err
 		}
 		for _, n := range remove {
@@ -64,7 +72,10 @@ func (s *Store) ChangeNames(ctx context.Context, id int64, add, remove []string)
 				return missing(err)
 			}
 		}
-		return addNames(ctx, tx, id, add)
+		if err := addNames(ctx, tx, id, add); err != nil {
+			return err
+		}
+		return record(ctx, tx, audit.Event{Action: audit.ACMEIDNames, Object: fqdn, Detail: audit.Detail{"added": add, "removed": remove}})
 	})
 }
 
@@ -129,8 +140,12 @@ func (s *Store) NewCredentials(ctx context.Context, id int64, c Credentials, sto
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		// First the credentials: who registers with the old ones is through, and found
 		// below, or too late.
-		if err := changeOne(ctx, tx, `UPDATE acme_id SET kid = $1, hmac_key = $2, credentials_at = $3
-			WHERE id = $4 AND invalid_at IS NULL`, c.KID, c.HMACKey, millis(now), id); err != nil || !stop {
+		fqdn, err := changed(ctx, tx, `UPDATE acme_id SET kid = $1, hmac_key = $2, credentials_at = $3
+			WHERE id = $4 AND invalid_at IS NULL RETURNING fqdn`, c.KID, c.HMACKey, millis(now), id)
+		if err != nil {
+			return err
+		}
+		if err := record(ctx, tx, audit.Event{Action: audit.CredentialsMade, Object: fqdn, Detail: audit.Detail{"kid": c.KID}}); err != nil || !stop {
 			return err
 		}
 		return revokeAccountsOf(ctx, tx, id)
@@ -140,16 +155,38 @@ func (s *Store) NewCredentials(ctx context.Context, id int64, c Credentials, sto
 // RemoveACMEID makes a valid ACME-ID invalid and empties its set; the record stays.
 func (s *Store) RemoveACMEID(ctx context.Context, id int64, now time.Time) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if err := changeOne(ctx, tx, `UPDATE acme_id SET invalid_at = $1, hmac_key = NULL
-			WHERE id = $2 AND invalid_at IS NULL`, millis(now), id); err != nil {
+		fqdn, err := changed(ctx, tx, `UPDATE acme_id SET invalid_at = $1, hmac_key = NULL
+			WHERE id = $2 AND invalid_at IS NULL RETURNING fqdn`, millis(now), id)
+		if err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `DELETE FROM acme_id_name WHERE acme_id = $1`, id)
+		if err := record(ctx, tx, audit.Event{Action: audit.ACMEIDRemoved, Object: fqdn}); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM acme_id_name WHERE acme_id = $1`, id)
 		return err
 	})
 }
 
 func revokeAccountsOf(ctx context.Context, tx *sql.Tx, acmeID int64) error {
-	_, err := tx.ExecContext(ctx, `UPDATE account SET status = 'revoked' WHERE acme_id = $1 AND status = 'valid'`, acmeID)
-	return err
+	ids, err := collect(ctx, tx, scanID, `UPDATE account SET status = 'revoked' WHERE acme_id = $1 AND status = 'valid' RETURNING id`, acmeID)
+	if err != nil {
+		return err
+	}
+	events := make([]audit.Event, len(ids))
+	for i, id := range ids {
+		events[i] = audit.Event{Action: audit.AccountRevoked, Object: object(id), Detail: audit.Detail{"why": "other credentials of its ACME-ID"}}
+	}
+	return record(ctx, tx, events...)
+}
+
+func scanID(row scanner) (id int64, err error) { return id, row.Scan(&id) }
+
+// changed runs an UPDATE … RETURNING of one text, which must change exactly one row.
+func changed(ctx context.Context, tx *sql.Tx, query string, args ...any) (string, error) {
+	text, err := one(ctx, tx, scanString, query, args...)
+	if errors.Is(err, ErrNotFound) {
+		err = ErrConflict
+	}
+	return text, err
 }

@@ -2,10 +2,13 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"time"
 
 	"vidimus/internal/acme"
+	"vidimus/internal/audit"
 	"vidimus/internal/identifier"
 )
 
@@ -58,12 +61,16 @@ func (s *Store) BeginIssuance(ctx context.Context, c Certificate, predecessor st
 			c.TBS, c.SPKI, millis(c.NotBefore), millis(c.NotAfter), millis(c.Created)); err != nil {
 			return err
 		}
-		for _, n := range c.Names {
+		names := make([]string, len(c.Names))
+		for i, n := range c.Names {
 			if _, err := tx.ExecContext(ctx, `INSERT INTO certificate_name (value, serial) VALUES ($1, $2)`, n.Value, c.Serial); err != nil {
 				return err
 			}
+			names[i] = n.Value
 		}
-		return nil
+		return record(ctx, tx, audit.Event{Action: audit.CertificateIntended, Object: c.Serial, Detail: audit.Detail{
+			"issuer": c.Issuer, "authority_key": c.AuthorityKey, "names": names, "order": c.Order, "account": c.Account,
+			"spki_sha256": hex.EncodeToString(c.SPKI), "not_after": c.NotAfter.UTC().Format(time.RFC3339), "replaces": predecessor}})
 	})
 }
 
@@ -76,9 +83,12 @@ func (s *Store) FinishIssuance(ctx context.Context, serial string, der []byte, n
 			der, millis(now), serial); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE acme_order SET status = 'valid' WHERE status = 'processing'
-			AND id = (SELECT order_id FROM certificate WHERE serial = $1)`, serial)
-		return err
+		if _, err := tx.ExecContext(ctx, `UPDATE acme_order SET status = 'valid' WHERE status = 'processing'
+			AND id = (SELECT order_id FROM certificate WHERE serial = $1)`, serial); err != nil {
+			return err
+		}
+		sum := sha256.Sum256(der)
+		return record(ctx, tx, audit.Event{Action: audit.CertificateIssued, Object: serial, Detail: audit.Detail{"sha256": hex.EncodeToString(sum[:])}})
 	})
 }
 

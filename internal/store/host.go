@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"time"
+
+	"vidimus/internal/audit"
 )
 
 // Person is somebody who may be responsible for hosts.
@@ -30,7 +32,10 @@ func (s *Store) AddPerson(ctx context.Context, p Person) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		_, err := insert(ctx, tx, `INSERT INTO person (login, name, email, created_at) VALUES ($1, $2, $3, $4)
 			ON CONFLICT DO NOTHING RETURNING id`, p.Login, p.Name, p.Email, millis(p.Created))
-		return err
+		if err != nil {
+			return err
+		}
+		return record(ctx, tx, audit.Event{Action: audit.PersonCreated, Object: p.Login})
 	})
 }
 
@@ -57,7 +62,10 @@ func (s *Store) Person(ctx context.Context, login string) (p Person, err error) 
 // RemovePerson forgets a person, who is then responsible for nothing.
 func (s *Store) RemovePerson(ctx context.Context, login string) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		return missing(changeOne(ctx, tx, `DELETE FROM person WHERE login = $1`, login))
+		if err := changeOne(ctx, tx, `DELETE FROM person WHERE login = $1`, login); err != nil {
+			return missing(err)
+		}
+		return record(ctx, tx, audit.Event{Action: audit.PersonRemoved, Object: login})
 	})
 }
 
@@ -83,7 +91,7 @@ func (s *Store) AddHost(ctx context.Context, fqdn string, logins []string, now t
 				return missing(err)
 			}
 		}
-		return nil
+		return record(ctx, tx, audit.Event{Action: audit.HostCreated, Object: fqdn, Detail: audit.Detail{"people": logins}})
 	})
 }
 
@@ -121,8 +129,15 @@ func (s *Store) RemoveHost(ctx context.Context, fqdn string, now time.Time) erro
 		if err := changeOne(ctx, tx, `DELETE FROM host WHERE fqdn = $1`, fqdn); err != nil {
 			return missing(err)
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE acme_id SET invalid_at = $1, hmac_key = NULL
-			WHERE fqdn = $2 AND invalid_at IS NULL`, millis(now), fqdn)
-		return err
+		gone, err := collect(ctx, tx, scanString, `UPDATE acme_id SET invalid_at = $1, hmac_key = NULL
+			WHERE fqdn = $2 AND invalid_at IS NULL RETURNING fqdn`, millis(now), fqdn)
+		if err != nil {
+			return err
+		}
+		events := []audit.Event{{Action: audit.HostRemoved, Object: fqdn}}
+		for _, id := range gone {
+			events = append(events, audit.Event{Action: audit.ACMEIDRemoved, Object: id, Detail: audit.Detail{"why": "its host was removed"}})
+		}
+		return record(ctx, tx, events...)
 	})
 }

@@ -59,7 +59,23 @@ var postgresWords = []struct {
 	{regexp.MustCompile(`/\* UNLOGGED \*/`), "UNLOGGED"},
 }
 
+// only finds what one of the databases alone has words for.
+var only = regexp.MustCompile(`(?ms)^-- only (SQLite|PostgreSQL)\n(.*?)^-- end only\n`)
+
+// without drops what is only for the other database.
+func without(other string, sql []byte) []byte {
+	return only.ReplaceAllFunc(sql, func(block []byte) []byte {
+		if part := only.FindSubmatch(block); string(part[1]) != other {
+			return part[2]
+		}
+		return nil
+	})
+}
+
+func toSQLite(sql []byte) []byte { return without("PostgreSQL", sql) }
+
 func toPostgres(sql []byte) []byte {
+	sql = without("SQLite", sql)
 	for _, w := range postgresWords {
 		sql = w.sqlite.ReplaceAll(sql, []byte(w.postgres))
 	}

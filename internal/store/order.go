@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"vidimus/internal/acme"
+	"vidimus/internal/audit"
 	"vidimus/internal/identifier"
 )
 
@@ -174,6 +175,9 @@ func (s *Store) FinishChallenge(ctx context.Context, c Challenge, problem *acme.
 		if err := s.lockOrdersOf(ctx, tx, c.Authz); err != nil {
 			return err
 		}
+		if err := recordValidation(ctx, tx, c, problem); err != nil {
+			return err
+		}
 		if problem == nil {
 			return challengeSucceeded(ctx, tx, c, now, expires)
 		}
@@ -191,6 +195,29 @@ func (s *Store) FinishChallenge(ctx context.Context, c Challenge, problem *acme.
 		}
 		return failOrdersOf(ctx, tx, c.Authz, problem)
 	})
+}
+
+// recordValidation writes the result of a validation into the audit log.
+func recordValidation(ctx context.Context, tx *sql.Tx, c Challenge, problem *acme.Problem) error {
+	type who struct {
+		name     string
+		wildcard bool
+		account  int64
+	}
+	a, err := one(ctx, tx, func(row scanner) (a who, err error) { return a, row.Scan(&a.name, &a.wildcard, &a.account) },
+		`SELECT value, wildcard, account_id FROM authz WHERE id = $1`, c.Authz)
+	if err != nil {
+		return err
+	}
+	if a.wildcard {
+		a.name = "*." + a.name
+	}
+	e := audit.Event{Action: audit.Validated, Object: a.name, Result: "valid", Detail: audit.Detail{
+		"account": a.account, "authorization": c.Authz, "challenge": c.ID, "type": c.Type}}
+	if problem != nil {
+		e.Result, e.Detail["problem"] = "invalid", problem.Error()
+	}
+	return record(ctx, tx, e)
 }
 
 // lockOrdersOf keeps the orders of an authorization from changing: of two of their
@@ -250,6 +277,9 @@ func (s *Store) DeactivateAuthz(ctx context.Context, id int64, from acme.Status,
 			return err
 		}
 		if err := move(ctx, tx, acme.Authorizations, "authz", id, from, acme.Deactivated); err != nil {
+			return err
+		}
+		if err := record(ctx, tx, audit.Event{Action: audit.AuthzDeactivated, Object: object(id)}); err != nil {
 			return err
 		}
 		if err := notReusable(ctx, tx, id); err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"vidimus/internal/acme"
+	"vidimus/internal/audit"
 )
 
 // NewAuthz records an authorization that belongs to no order yet (RFC 8555 §7.4.1), and
@@ -93,6 +94,9 @@ func notReusable(ctx context.Context, tx *sql.Tx, authz int64) error {
 func (s *Store) DeactivateAccount(ctx context.Context, id int64, problem *acme.Problem) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := move(ctx, tx, acme.Accounts, "account", id, acme.Valid, acme.Deactivated); err != nil {
+			return err
+		}
+		if err := record(ctx, tx, audit.Event{Action: audit.AccountDeactivated, Object: object(id)}); err != nil {
 			return err
 		}
 		for _, query := range []string{

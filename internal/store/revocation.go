@@ -3,12 +3,14 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"vidimus/internal/acme"
+	"vidimus/internal/audit"
 )
 
 // Batch is how many certificates [Store.RevokeAll] and [Store.AddRenewalWindows] take
@@ -33,24 +35,49 @@ func (s *Store) RevokeAll(ctx context.Context, serials []string, reason acme.Rev
 	}
 	err = s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		list, args := inBatch([]any{reason, millis(now)}, serials)
-		shards, err := collect(ctx, tx, func(row scanner) (id sql.NullInt64, err error) { return id, row.Scan(&id) },
+		type one struct {
+			serial, issuer string
+			shard          sql.NullInt64
+		}
+		revoked, err := collect(ctx, tx, func(row scanner) (c one, err error) { return c, row.Scan(&c.serial, &c.issuer, &c.shard) },
 			`INSERT INTO revocation (issuer, serial, shard_id, reason, revoked_at)
 			SELECT issuer, serial, shard_id, CAST($1 AS BIGINT), CAST($2 AS BIGINT) FROM certificate WHERE serial IN (`+list+`)
-			ORDER BY serial ON CONFLICT (serial) DO NOTHING RETURNING shard_id`, args...)
+			ORDER BY serial ON CONFLICT (serial) DO NOTHING RETURNING serial, issuer, shard_id`, args...)
 		if err != nil {
 			return err
 		}
-		n = len(shards)
+		n = len(revoked)
+		shards, events := make([]sql.NullInt64, n), make([]audit.Event, n)
+		for i, c := range revoked {
+			shards[i] = c.shard
+			events[i] = audit.Event{Action: audit.CertificateRevoked, Object: c.serial, Detail: audit.Detail{
+				"issuer": c.issuer, "reason": acme.Reasons[reason]}}
+		}
+		if err := record(ctx, tx, events...); err != nil {
+			return err
+		}
 		if err := shardsChanged(ctx, tx, shards, now); err != nil || reason != acme.KeyCompromise {
 			return err
 		}
 		list, args = inBatch([]any{millis(now)}, serials)
-		_, err = tx.ExecContext(ctx, `INSERT INTO blocked_key (spki, blocked_at)
+		return blocked(ctx, tx, "a certificate was revoked as compromised", `INSERT INTO blocked_key (spki, blocked_at)
 			SELECT DISTINCT spki, CAST($1 AS BIGINT) FROM certificate WHERE serial IN (`+list+`) ORDER BY spki
-			ON CONFLICT (spki) DO NOTHING`, args...)
-		return err
+			ON CONFLICT (spki) DO NOTHING RETURNING spki`, args...)
 	})
 	return n, err
+}
+
+// blocked runs an INSERT of blocked keys and records those that are new.
+func blocked(ctx context.Context, tx *sql.Tx, why, query string, args ...any) error {
+	keys, err := collect(ctx, tx, func(row scanner) (spki []byte, err error) { return spki, row.Scan(&spki) }, query, args...)
+	if err != nil {
+		return err
+	}
+	events := make([]audit.Event, len(keys))
+	for i, spki := range keys {
+		events[i] = audit.Event{Action: audit.KeyBlocked, Object: hex.EncodeToString(spki), Detail: audit.Detail{"why": why}}
+	}
+	return record(ctx, tx, events...)
 }
 
 // shardsChanged makes the CRLs of shards due, in the order of their numbers, so that
@@ -90,7 +117,6 @@ func inBatch(args []any, serials []string) (string, []any) {
 // info.
 func (s *Store) BlockKey(ctx context.Context, spki []byte, now time.Time) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO blocked_key (spki, blocked_at) VALUES ($1, $2) ON CONFLICT (spki) DO NOTHING`, spki, millis(now))
-		return err
+		return blocked(ctx, tx, "", `INSERT INTO blocked_key (spki, blocked_at) VALUES ($1, $2) ON CONFLICT (spki) DO NOTHING RETURNING spki`, spki, millis(now))
 	})
 }

@@ -63,7 +63,7 @@ func (s *Store) migrateSQLite(ctx context.Context, path string) error {
 	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
 		return fmt.Errorf("locking %s: %w", dir.Name(), err)
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, s.write, migrations{})
+	p, err := goose.NewProvider(goose.DialectSQLite3, s.write, migrations{toSQLite})
 	if err != nil {
 		return err
 	}

@@ -12,11 +12,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/pressly/goose/v3"
 
 	"vidimus/internal/acme"
+	"vidimus/internal/audit"
 )
 
 var (
@@ -36,6 +38,8 @@ type Store struct {
 
 	writes   writer    // SQLite's
 	postgres *postgres // nil with SQLite
+
+	see atomic.Pointer[func(audit.Event)] // see Observe
 }
 
 // Open opens a database and brings its tables up to date: that of a postgres:// URL,
@@ -106,11 +110,11 @@ type execer interface {
 // read to decide by is locked first (see [Store.lock]), or the statement that changes
 // it decides by itself.
 func (s *Store) update(ctx context.Context, fn func(ctx context.Context, tx *sql.Tx) error) error {
-	ctx = context.WithoutCancel(ctx)
+	do := s.writes.do
 	if s.postgres != nil {
-		return s.postgres.do(ctx, fn)
+		do = s.postgres.do
 	}
-	return s.writes.do(ctx, fn)
+	return s.observed(context.WithoutCancel(ctx), fn, do)
 }
 
 // lock is what a SELECT of rows that other transactions must leave alone ends with.
