@@ -55,17 +55,24 @@ What to do next:
 }
 
 func checkCommand() *cobra.Command {
-	t := new(tool)
+	t, online := new(tool), false
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Say all that is wrong with the configuration",
-		Args:  exactly(0, ""),
+		Long: `Say all that is wrong with the configuration. Nothing is asked of the network, unless
+with --online: then each DNS resolver has to answer, and to validate DNSSEC where the
+configuration requires it (validation.dnssec).`,
+		Args: exactly(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := config.Read(t.configPath)
 			mistakes, ok := err.(config.Mistakes)
 			if err != nil && !ok {
 				_, err = server.Config(t.configPath)
 				return err
+			}
+			var right []string
+			if online && err == nil {
+				right, mistakes = checkOnline(c.Context(), cfg)
 			}
 			if t.json {
 				if mistakes == nil {
@@ -84,6 +91,9 @@ func checkCommand() *cobra.Command {
 				return nil
 			}
 			fmt.Fprintf(c.OutOrStdout(), "%s is right.\n", t.configPath)
+			for _, line := range right {
+				fmt.Fprintln(c.OutOrStdout(), line)
+			}
 			for i := range cfg.Issuers {
 				for _, d := range cfg.Issuers[i].Directories() {
 					fmt.Fprintf(c.OutOrStdout(), "ACME directory: %s/acme/%s/directory\n", cfg.URL, d)
@@ -94,6 +104,7 @@ func checkCommand() *cobra.Command {
 	}
 	c.Flags().StringVar(&t.configPath, "config", "vidimusd.yaml", "the configuration `FILE`")
 	c.Flags().BoolVar(&t.json, "json", false, "print the mistakes as JSON")
+	c.Flags().BoolVar(&online, "online", false, "ask the DNS resolvers too")
 	return c
 }
 

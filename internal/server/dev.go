@@ -24,7 +24,7 @@ type DevOptions struct {
 	Listen        string // HOST:PORT; port 0 lets the system choose
 	HTTP01Port    int    // 0 means 80
 	TLSALPN01Port int    // 0 means 443
-	Resolver      string // HOST:PORT; "" means that every name is at this machine
+	Resolver      string // HOST:PORT; "" means those of a configuration that names some, or that every name is at this machine
 	Database      string // postgres:// URL; "" means a SQLite file in Dir
 }
 
@@ -149,7 +149,7 @@ func (o DevOptions) validation(v *config.Validation) error {
 		}
 	}
 	if o.Resolver == "" {
-		v.Loopback = true
+		v.Loopback = len(v.Resolvers) == 0
 		return nil
 	}
 	if _, _, err := net.SplitHostPort(o.Resolver); err != nil {
