@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"vidimus/internal/acme"
 	"vidimus/internal/identifier"
@@ -21,6 +22,8 @@ import (
 const (
 	maxRedirects = 10
 	maxBody      = 4 << 10 // bytes; a key authorization has some 90
+	// answerTimeout bounds the wait for one answer of a server that is connected to.
+	answerTimeout = 10 * time.Second
 )
 
 // http01 fetches the key authorization from the well-known path of RFC 8555 §8.3,
@@ -82,6 +85,8 @@ func (a *attempt) client(port int) *http.Client {
 			return conn, nil
 		},
 		TLSClientConfig:        &tls.Config{InsecureSkipVerify: true},
+		TLSHandshakeTimeout:    answerTimeout,
+		ResponseHeaderTimeout:  answerTimeout,
 		DisableKeepAlives:      true,
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: 16 << 10,
