@@ -118,11 +118,14 @@ func (i *Issuer) OpenCRLs(ctx context.Context) error {
 	return nil
 }
 
-// Signers are what signs the CRLs of the issuer.
+// Signers are what signs the CRLs and OCSP responses of the issuer.
 func (i *Issuer) Signers() []revocation.Signer {
 	var all []revocation.Signer
 	for _, m := range i.Intermediates {
-		all = append(all, revocation.Signer{Issuer: i.Name, CA: m.CA, Key: m.Key})
+		all = append(all, revocation.Signer{Issuer: i.Name, CA: m.CA, Key: m.Key,
+			Certify: func(ctx context.Context, key crypto.PublicKey) (*x509.Certificate, error) {
+				return i.CertifyResponder(ctx, m, key)
+			}})
 	}
 	return all
 }

@@ -32,6 +32,9 @@ type Signer struct {
 	Issuer string // name on record
 	CA     *x509.Certificate
 	Key    crypto.Signer
+
+	// Certify makes a certificate by which a key may sign OCSP responses for the CA.
+	Certify func(ctx context.Context, key crypto.PublicKey) (*x509.Certificate, error)
 }
 
 // ID names the CA certificate on record: by its subject key identifier, hexadecimal.

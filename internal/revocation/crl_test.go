@@ -36,7 +36,7 @@ type stage struct {
 	now    time.Time
 }
 
-func newSigner(t *testing.T, id byte) Signer {
+func newSigner(t testing.TB, id byte) Signer {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -53,7 +53,7 @@ func newSigner(t *testing.T, id byte) Signer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Signer{"main", ca, key}
+	return Signer{Issuer: "main", CA: ca, Key: key}
 }
 
 func newStage(t *testing.T) *stage { return newStageAt(t, filepath.Join(t.TempDir(), "test.db")) }

@@ -33,6 +33,9 @@ func openIssuer(c *config.Issuer, all *config.Config, db *store.Store) (*issuer.
 		m := &issuer.Intermediate{CA: ca.Certificate, Chains: ca.Chains, Root: ca.Root, From: ca.From, Key: ca.Key}
 		if base := all.URLHTTP; base != "" {
 			m.CRLBase = base + "/crl/"
+			if *all.OCSP {
+				m.OCSPURL = base + "/ocsp/" + c.Name
+			}
 			m.CAURL = base + caPath(c.Name, m)
 		}
 		iss.Intermediates = append(iss.Intermediates, m)

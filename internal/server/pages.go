@@ -28,7 +28,17 @@ func (s *Server) pages() http.Handler {
 	}
 	mux.HandleFunc("GET /{$}", s.front)
 	s.health.add(mux)
-	return mux
+	if !*s.config.OCSP {
+		return mux
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// The mux would redirect where the base64 of a request has two slashes.
+		if issuer, request, ok := ocspPath(r.URL); ok {
+			s.answerOCSP(w, r, issuer, request)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // send answers with what doesn't change while the server runs.
@@ -43,8 +53,12 @@ func send(mediaType string, data []byte) http.HandlerFunc {
 }
 
 // sendContent answers GET and HEAD, conditional ones too when ETag is set or changed is
-// not zero.
+// not zero. Of what has changed just now it doesn't say when, as it may change again in
+// the same second.
 func sendContent(w http.ResponseWriter, r *http.Request, mediaType string, changed time.Time, data []byte) {
+	if time.Since(changed) < 2*time.Second {
+		changed = time.Time{}
+	}
 	w.Header().Set("Content-Type", mediaType)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	http.ServeContent(w, r, "", changed, bytes.NewReader(data))

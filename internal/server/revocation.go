@@ -15,14 +15,16 @@ import (
 // crlAge is how long caches may keep a CRL, so that a revocation is soon seen.
 const crlAge = 5 * time.Minute
 
-// openCRLs makes the publisher of the CRLs of all issuers.
-func (s *Server) openCRLs() {
+// openRevocation makes what publishes the revocations of all issuers.
+func (s *Server) openRevocation() (err error) {
 	var signers []revocation.Signer
 	for _, iss := range s.issuers {
 		signers = append(signers, iss.Signers()...)
 	}
 	s.crls = revocation.NewPublisher(s.store, revocation.Options{Validity: time.Duration(s.config.CRL.Validity),
 		Update: time.Duration(s.config.CRL.Update)}, signers...)
+	s.ocsp, err = revocation.NewResponder(s.store, nil, signers...)
+	return err
 }
 
 // crl serves the newest CRL of a shard.
@@ -52,11 +54,7 @@ func (s *Server) crl(w http.ResponseWriter, r *http.Request) {
 	age := max(0, min(crlAge, shard.NextUpdate.Sub(now)))
 	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", age/time.Second))
 	w.Header().Set("ETag", fmt.Sprintf(`"%d-%d"`, shard.ID, number))
-	changed := shard.ThisUpdate
-	if now.Sub(changed) < 2*time.Second {
-		changed = time.Time{} // another one may still be made in the same second
-	}
-	sendContent(w, r, "application/pkix-crl", changed, der)
+	sendContent(w, r, "application/pkix-crl", shard.ThisUpdate, der)
 }
 
 // crlList lists the paths of an issuer's CRLs, as plain text, for those who want them

@@ -49,6 +49,7 @@ type Server struct {
 	dir     *directory.Directory
 	issuers []*issuer.Issuer
 	crls    *revocation.Publisher
+	ocsp    *revocation.Responder
 	runner  *validation.Runner
 	nonces  *nonce.Shared    // nil when no other server can be on the database
 	own     *ownCertificate  // nil when the configuration names one
@@ -120,8 +121,7 @@ func (s *Server) openIssuers(ctx context.Context) error {
 		}
 		s.issuers = append(s.issuers, iss)
 	}
-	s.openCRLs()
-	return nil
+	return s.openRevocation()
 }
 
 // finishIssuances signs what was recorded as to be signed at least age ago and has
