@@ -152,7 +152,10 @@ func measureServer(ctx context.Context, o *options, web *challenges, c contender
 	}
 	err = func() error {
 		for _, kind := range kinds {
-			if err := measureKind(ctx, s, kind, o.n); err != nil {
+			if o.orders != "" && (o.orders == "http-01") != (kind != nil) {
+				continue
+			}
+			if err := measureKind(ctx, s, kind, o); err != nil {
 				return err
 			}
 		}
@@ -177,7 +180,8 @@ func measureServer(ctx context.Context, o *options, web *challenges, c contender
 const rowTimeout = time.Minute
 
 // measureKind prints the rows of one kind of order.
-func measureKind(ctx context.Context, s *server, web *challenges, n int) error {
+func measureKind(ctx context.Context, s *server, web *challenges, o *options) error {
+	n := o.n
 	before := web.count()
 	clients, err := newClients(ctx, s, web)
 	if err != nil {
@@ -193,6 +197,9 @@ func measureKind(ctx context.Context, s *server, web *challenges, n int) error {
 		what = "http-01"
 	}
 	for _, c := range concurrency {
+		if o.clients != 0 && c != o.clients {
+			continue
+		}
 		unit, err := verification()
 		if err != nil {
 			return err

@@ -24,6 +24,8 @@ type options struct {
 	runs              int    // of each client
 	due, idle         int    // lineages that are renewed, and the most of those that are not due
 	only, server      string // a part of the whole, and of the servers' names
+	orders            string // pre-authorised, http-01, or "" for both
+	clients           int    // how many at once, or 0 for each of 1, 8, 32
 }
 
 func main() {
@@ -37,6 +39,8 @@ func main() {
 	flag.IntVar(&o.idle, "idle", 100_000, "the most lineages for renew with nothing due: 1000, 10000 or 100000")
 	flag.StringVar(&o.only, "only", "", "one `part`: clients, renewals or servers")
 	flag.StringVar(&o.server, "server", "", "only servers with this in their `name`, such as vidimusd, SQLite or step-ca")
+	flag.StringVar(&o.orders, "orders", "", "only orders of one `kind`: pre-authorised or http-01")
+	flag.IntVar(&o.clients, "clients", 0, "only rows with this `number` of clients: 1, 8 or 32")
 	flag.Parse()
 	// SIGPIPE is what "bench | head" ends with.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
