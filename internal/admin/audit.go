@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/user"
 	"regexp"
 	"time"
@@ -254,14 +255,14 @@ func auditBefore(ctx context.Context, db *store.Store, t time.Time) (after int64
 	return after, nil
 }
 
-// operator is who runs the program, for the audit log: the user of the operating
+// thisOperator is who runs the program, for the audit log: the user of the operating
 // system, and whose he was before sudo.
-func operator(getenv func(string) string) audit.Actor {
+func thisOperator() audit.Actor {
 	name := "unknown"
 	if u, err := user.Current(); err == nil {
 		name = u.Username
 	}
-	if sudo := getenv("SUDO_USER"); sudo != "" && sudo != name {
+	if sudo := os.Getenv("SUDO_USER"); sudo != "" && sudo != name {
 		name += " (" + sudo + " by sudo)"
 	}
 	return audit.Actor{Operator: name}

@@ -79,7 +79,7 @@ To set it up:    vidimusd init --url https://acme.example.org:14000 --organisati
 		hosts(t), people(t), acmeIDs(t), certificates(t))
 	admin.PersistentFlags().StringVar(&t.configPath, "config", "vidimusd.yaml", "the configuration `FILE`")
 	admin.PersistentFlags().BoolVar(&t.json, "json", false, "print JSON, for scripts")
-	root.AddCommand(initCommand(), checkCommand(), serveCommand(version), devCommand(version), conformanceCommand(version), auditCommand(), admin)
+	root.AddCommand(initCommand(), checkCommand(), serveCommand(version), devCommand(version), conformanceCommand(version), auditCommand(), backupCommand(version), restoreCommand(), admin)
 	return root
 }
 
@@ -120,7 +120,7 @@ func (t *tool) run(fn func(c *cobra.Command, d *directory.Directory, args []stri
 			return err
 		}
 		defer db.Close()
-		c.SetContext(audit.With(c.Context(), operator(os.Getenv)))
+		c.SetContext(audit.With(c.Context(), thisOperator()))
 		if err := fn(c, &directory.Directory{Store: db}, args); err != nil {
 			return err
 		}

@@ -66,7 +66,8 @@ const (
 	KeyBlocked          Action = "key.blocked" // object: SHA-256 of the subject public key info
 
 	ServerStarted Action = "server.started"
-	Restored      Action = "server.restored" // from a backup
+	BackedUp      Action = "server.backed-up" // object: where to
+	Restored      Action = "server.restored"  // from a backup
 )
 
 // Event is something that was done.

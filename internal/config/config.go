@@ -39,8 +39,9 @@ type Config struct {
 	Operating  `yaml:",inline"`
 	Revocation `yaml:",inline"`
 
-	Dir    string `yaml:"-"` // the file's folder, absolute
-	SHA256 string `yaml:"-"` // of the file, hexadecimal
+	Dir    string   `yaml:"-"` // the file's folder, absolute
+	SHA256 string   `yaml:"-"` // of the file, hexadecimal
+	Files  []string `yaml:"-"` // that it names, absolute, in the order of their names; without the database
 }
 
 // TLS names the server's own certificate; without one vidimusd issues it itself.
@@ -157,6 +158,8 @@ func parse(data []byte, dir string, mode os.FileMode) (*Config, error) {
 	sum := sha256.Sum256(data)
 	c.SHA256 = hex.EncodeToString(sum[:])
 	c.complete(r)
+	slices.Sort(r.files)
+	c.Files = slices.DeleteFunc(slices.Compact(r.files), func(f string) bool { return f == c.Database })
 	slices.SortStableFunc(r.mistakes, func(a, b Mistake) int { return a.Line - b.Line })
 	if len(r.mistakes) > 0 {
 		return nil, r.mistakes
@@ -170,6 +173,7 @@ type reader struct {
 	mode     os.FileMode // of the file; 0 when there is none
 	doc      yaml.Node
 	mistakes Mistakes
+	files    []string // that were named
 }
 
 var (
@@ -324,10 +328,12 @@ func (i *Issuer) Directories() []string {
 }
 
 func (r *reader) path(p string) string {
-	if filepath.IsAbs(p) {
-		return filepath.Clean(p)
+	if !filepath.IsAbs(p) {
+		p = filepath.Join(r.dir, p)
 	}
-	return filepath.Join(r.dir, p)
+	p = filepath.Clean(p)
+	r.files = append(r.files, p)
+	return p
 }
 
 func (r *reader) address(path, s string, required bool) {

@@ -72,7 +72,7 @@ func (s *Server) usable(ctx context.Context) error {
 	}
 	now := time.Now()
 	for _, i := range s.issuers {
-		if ca := i.Current().CA; now.Before(ca.NotBefore) || now.After(ca.NotAfter) {
+		if m := i.Current(); m == nil || now.Before(m.CA.NotBefore) || now.After(m.CA.NotAfter) {
 			return fmt.Errorf("the CA certificate of issuer %s is not valid now", i.Name)
 		}
 	}
