@@ -86,6 +86,7 @@ func (s *Server) recordAccount(r *request, a *store.Account, binding json.RawMes
 	case r.dir.Open && bound:
 		return acme.Problemf(acme.Malformed, "this directory takes no external account binding; to use EAB credentials, register at the issuer's other directory")
 	case r.dir.Open:
+		a.Staging = r.dir.Staging
 		err = s.Store.NewAccount(ctx, a)
 	case !bound:
 		return acme.Problemf(acme.ExternalAccountRequired, "an account here needs the EAB credentials (key ID and HMAC key) of an ACME-ID; ask whoever runs %s for them", s.BaseURL)
@@ -95,7 +96,11 @@ func (s *Server) recordAccount(r *request, a *store.Account, binding json.RawMes
 			return err
 		}
 		a.ACMEID, a.ACMEIDFQDN, a.Binding = aid.ID, aid.FQDN, binding
-		if err := s.Store.NewBoundAccount(ctx, a, kid); errors.Is(err, store.ErrNotFound) {
+		record := s.Store.NewBoundAccount
+		if r.dir.Staging {
+			record = s.Store.NewStagingAccount
+		}
+		if err := record(ctx, a, kid); errors.Is(err, store.ErrNotFound) {
 			return bindingRefused(errors.New("these credentials were used by another request at the same time"))
 		} else if err != nil {
 			return fmt.Errorf("recording an account: %w", err)

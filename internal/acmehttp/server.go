@@ -35,6 +35,8 @@ type Endpoint struct {
 	Issuer *issuer.Issuer
 	Open   bool // accounts without external account binding, control proved by challenge
 	Meta   acme.DirectoryMeta
+	// Staging is for trying things: registering uses up no credentials.
+	Staging bool
 	// Challenges are the types that can prove control; nil means http-01, dns-01 and
 	// tls-alpn-01.
 	Challenges []acme.ChallengeType

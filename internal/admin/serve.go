@@ -18,8 +18,8 @@ func initCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "init --url https://HOST[:PORT]",
 		Short: "Make a root CA, an issuing CA and a configuration",
-		Long: `Make a root CA, an issuing CA (both ECDSA P-256, the keys readable by you alone) and
-vidimusd.yaml. Nothing that exists is replaced.`,
+		Long: `Make a root CA, an issuing CA (both ECDSA P-256, the keys readable by you alone), the
+same for a staging issuer, and vidimusd.yaml. Nothing that exists is replaced.`,
 		Example: `  vidimusd init --dir /etc/vidimusd --url https://acme.example.org --organisation "Example University"`,
 		Args:    exactly(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -59,11 +59,13 @@ type Issuer struct {
 	Validity       Duration       `yaml:"validity"`        // of a certificate, 6 to 398 days; default 90d
 	Profiles       []Profile      `yaml:"profiles"`        // that orders may name; default none
 	DefaultProfile string         `yaml:"default_profile"` // of orders that name none; default the first
+	Staging        *Intermediate  `yaml:"staging"`         // the CA of a second issuer, NAME-staging, to try things with
 	Open           bool           `yaml:"open"`            // a second directory, without EAB, with challenges
 	TermsOfService string         `yaml:"terms_of_service"`
 	Website        string         `yaml:"website"`
 	Protocol       `yaml:",inline"`
 	Lint           `yaml:",inline"`
+	stagingOf      string
 	CAAIdentities  []string `yaml:"caa_identities"` // domain names of the CA in CAA records; default the host of the URL
 	CAACheck       string   `yaml:"caa_check"`      // "open", the default: of names proved by challenge; "always": of those granted to ACME-IDs too; "never"
 	Networks       []string `yaml:"networks"`       // besides those of validation, in the open directory
@@ -275,6 +277,7 @@ func (c *Config) complete(r *reader) {
 		c.Issuers[i].Protocol.complete(r, path)
 		c.Issuers[i].Lint.complete(r, path)
 	}
+	c.addStaging(r, seen)
 	c.Log.complete(r)
 	c.Operating.complete(r)
 	c.completeRevocation(r)

@@ -113,3 +113,34 @@ func TestParseNamesMistakesOfIntermediates(t *testing.T) {
 		})
 	}
 }
+
+func TestStagingIsASecondIssuerOfItsOwnRoot(t *testing.T) {
+	dir := caFolder(t)
+	crossSigned(t, dir)
+	with := func(staging string) string {
+		return replaced("    validity: 47d\n", "    validity: 47d\n    staging: "+staging+"\n")
+	}
+	c, err := Parse([]byte(with("{certificate: other.pem, key: other.key, root: other.pem}")), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Issuers) != 2 || c.Issuers[0].IsStaging() {
+		t.Fatalf("the issuers are %+v", c.Issuers)
+	}
+	s := c.Issuers[1]
+	if got := strings.Join(s.Directories(), " "); got != "main-staging main-staging-open" || !s.IsStaging() || s.Validity != c.Issuers[0].Validity ||
+		len(s.Intermediates) != 1 || s.Intermediates[0].Key != filepath.Join(dir, "other.key") || s.Website != c.Issuers[0].Website {
+		t.Errorf("the staging issuer is %+v with %s", s, got)
+	}
+	for name, tt := range map[string]struct{ data, want string }{
+		"the real root": {with("{certificate: ca.pem, key: ca.key, root: ca.pem}"), "line 12: issuers[0].staging: staging shares a key"},
+		"no key":        {with("{certificate: other.pem, root: other.pem}"), "line 12: issuers[0].staging.key: "},
+		"a directory twice": {strings.Replace(with("{certificate: other.pem, key: other.key, root: other.pem}"), "validation:",
+			"  - {name: main-staging, certificate: ca.pem, key: ca.key, root: ca.pem}\nvalidation:", 1), `line 12: issuers[0].staging: there are two ACME directories "main-staging"`},
+		"unknown key": {with("{cert: other.pem}"), `line 12: unknown key "cert"`},
+	} {
+		if _, err := Parse([]byte(tt.data), dir); err == nil || !strings.Contains("\n"+err.Error(), "\n"+tt.want) {
+			t.Errorf("%s: got %v\nwant %s", name, err, tt.want)
+		}
+	}
+}

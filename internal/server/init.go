@@ -39,7 +39,7 @@ type InitOptions struct {
 //go:embed vidimusd.yaml.tmpl
 var configTemplate string
 
-// Init makes a root CA, an issuing CA and a configuration. It replaces nothing: when
+// Init makes a root CA, an issuing CA, the same for staging, and a configuration. It replaces nothing: when
 // the configuration or a key is there already it fails. The configuration is written
 // last, so that whoever finds one finds it complete.
 func Init(o InitOptions) (configPath string, err error) {
@@ -58,6 +58,16 @@ func Init(o InitOptions) (configPath string, err error) {
 	if err != nil {
 		return "", err
 	}
+	// The other issuer is for trying things; its names say that it is not to be trusted.
+	const untrusted = "(STAGING) "
+	stagingRoot, err := issuer.NewRoot(untrusted+o.Organisation, time.Now())
+	if err != nil {
+		return "", err
+	}
+	staging, err := issuer.NewIssuing(untrusted+o.Organisation, "1", stagingRoot, time.Now())
+	if err != nil {
+		return "", err
+	}
 	ca := filepath.Join(o.Dir, "ca")
 	if err := os.MkdirAll(ca, 0o700); err != nil {
 		return "", err
@@ -65,7 +75,7 @@ func Init(o InitOptions) (configPath string, err error) {
 	for _, f := range []struct {
 		name string
 		ca   issuer.CA
-	}{{"root", root}, {"main", issuing}} {
+	}{{"root", root}, {"main", issuing}, {"staging-root", stagingRoot}, {"staging", staging}} {
 		if err := writeCA(filepath.Join(ca, f.name), f.ca); err != nil {
 			return "", err
 		}

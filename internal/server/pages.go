@@ -72,11 +72,15 @@ var frontPage = template.Must(template.New("front").Parse(frontHTML))
 // front names the ACME directories and the root to trust, for a person who opens the
 // server's URL.
 func (s *Server) front(w http.ResponseWriter, r *http.Request) {
-	type entry struct{ Issuer, Directory, Open, Root, CRL string }
+	type entry struct {
+		Issuer, Directory, Open, Root, CRL string
+		Staging                            bool
+	}
 	var data struct{ Issuers []entry }
 	for i, iss := range s.issuers {
 		names := s.config.Issuers[i].Directories()
-		e := entry{Issuer: iss.Name, Directory: s.DirectoryURL(names[0]), Root: "/ca/" + iss.Name + "-root.pem", CRL: "/crl/" + iss.Name + "/"}
+		e := entry{Issuer: iss.Name, Directory: s.DirectoryURL(names[0]), Root: "/ca/" + iss.Name + "-root.pem", CRL: "/crl/" + iss.Name + "/",
+			Staging: s.config.Issuers[i].IsStaging()}
 		if len(names) > 1 {
 			e.Open = s.DirectoryURL(names[1])
 		}

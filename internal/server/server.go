@@ -243,7 +243,7 @@ func (s *Server) acme(pages http.Handler) http.Handler {
 			meta.CAAIdentities = c.CAAIdentities
 		}
 		for k, name := range c.Directories() {
-			endpoints = append(endpoints, acmehttp.Endpoint{Name: name, Issuer: iss, Open: k == 1, Meta: meta,
+			endpoints = append(endpoints, acmehttp.Endpoint{Name: name, Issuer: iss, Open: k == 1, Staging: c.IsStaging(), Meta: meta,
 				Challenges: c.ChallengeTypes(), Identities: c.CAAIdentities, MaxIdentifiers: c.MaxIdentifiers})
 		}
 	}

@@ -57,7 +57,7 @@ func open(t *testing.T, c *config.Config) *Server {
 func TestInitMakesWhatCheckAccepts(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "folder")
 	c := readConfig(t, initAt(t, dir))
-	if c.URL != "https://127.0.0.1:14000" || len(c.Issuers) != 1 || len(c.Validation.Networks) != 2 {
+	if c.URL != "https://127.0.0.1:14000" || len(c.Issuers) != 2 || !c.Issuers[1].IsStaging() || len(c.Validation.Networks) != 2 {
 		t.Errorf("the configuration is %+v", c)
 	}
 	ca, err := c.Issuers[0].Load()
@@ -79,8 +79,8 @@ func TestInitMakesWhatCheckAccepts(t *testing.T) {
 		}
 		return err
 	})
-	if err != nil || keys != 2 {
-		t.Errorf("%d keys, %v; want two", keys, err)
+	if err != nil || keys != 4 {
+		t.Errorf("%d keys, %v; want four", keys, err)
 	}
 }
 

@@ -22,6 +22,7 @@ type Account struct {
 	AgreedTo   string    // URL of these terms
 	Created    time.Time
 
+	Staging       bool      // it is for trying things, in the directory of a staging issuer
 	Bound         bool      // it was made by an external account binding
 	Binding       []byte    // which is this JWS; only set for a new account, see [Store.Binding]
 	ACMEID        int64     // the ACME-ID it is bound to; 0 if none
@@ -29,14 +30,14 @@ type Account struct {
 	ACMEIDInvalid time.Time // and since when it is invalid; zero while it is good
 }
 
-const accountColumns = `a.id, a.directory, a.thumbprint, a.jwk, a.status, a.contact, a.agreed_at, a.agreed_to, a.created_at, a.bound,
+const accountColumns = `a.id, a.directory, a.thumbprint, a.jwk, a.status, a.contact, a.agreed_at, a.agreed_to, a.created_at, a.staging, a.bound,
 	a.acme_id, i.fqdn, i.invalid_at FROM account a LEFT JOIN acme_id i ON i.id = a.acme_id`
 
 func scanAccount(row scanner) (a Account, err error) {
 	var acmeID sql.NullInt64
 	var fqdn, terms sql.NullString
 	err = row.Scan(&a.ID, &a.Directory, &a.Thumbprint, &a.JWK, &a.Status, jsonColumn{&a.Contact}, timeColumn{&a.Agreed}, &terms,
-		timeColumn{&a.Created}, &a.Bound, &acmeID, &fqdn, timeColumn{&a.ACMEIDInvalid})
+		timeColumn{&a.Created}, &a.Staging, &a.Bound, &acmeID, &fqdn, timeColumn{&a.ACMEIDInvalid})
 	a.ACMEID, a.ACMEIDFQDN, a.AgreedTo = acmeID.Int64, fqdn.String, terms.String
 	return a, err
 }
@@ -59,10 +60,10 @@ func (s *Store) NewAccount(ctx context.Context, a *Account) error {
 
 func newAccount(ctx context.Context, tx *sql.Tx, a *Account) (err error) {
 	a.ID, err = insert(ctx, tx, `INSERT INTO account
-		(directory, thumbprint, jwk, status, contact, agreed_at, agreed_to, acme_id, bound, binding, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING RETURNING id`,
+		(directory, thumbprint, jwk, status, contact, agreed_at, agreed_to, acme_id, bound, binding, staging, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING RETURNING id`,
 		a.Directory, a.Thumbprint, string(a.JWK), a.Status, toJSON(a.Contact), millis(a.Agreed), nullText(a.AgreedTo),
-		sql.NullInt64{Int64: a.ACMEID, Valid: a.ACMEID != 0}, a.Bound, nullText(string(a.Binding)), millis(a.Created))
+		sql.NullInt64{Int64: a.ACMEID, Valid: a.ACMEID != 0}, a.Bound, nullText(string(a.Binding)), a.Staging, millis(a.Created))
 	if err != nil {
 		return err
 	}
@@ -85,7 +86,7 @@ func (s *Store) NewBoundAccount(ctx context.Context, a *Account, kid string) err
 			WHERE id = $1 AND kid = $2 AND hmac_key IS NOT NULL AND invalid_at IS NULL`, a.ACMEID, kid); err != nil {
 			return missing(err)
 		}
-		if err := revokeAccountsOf(ctx, tx, a.ACMEID); err != nil {
+		if err := succeedAccountsOf(ctx, tx, a.ACMEID, false); err != nil {
 			return err
 		}
 		a.Bound = true

@@ -19,7 +19,7 @@ type ACMEID struct {
 	KID           string    `json:"kid,omitempty"`           // of the last credentials
 	HMACKey       []byte    `json:"-"`                       // nil once used
 	CredentialsAt time.Time `json:"credentials_at,omitzero"` // when they were made
-	Accounts      []int64   `json:"accounts,omitempty"`      // valid ACME accounts bound to it
+	Accounts      []int64   `json:"accounts,omitempty"`      // valid ACME accounts bound to it, but for staging
 }
 
 // Credentials are the EAB credentials of an ACME-ID (RFC 8555 §7.3.4).
@@ -96,7 +96,7 @@ func (s *Store) completeACMEID(ctx context.Context, a ACMEID, err error) (ACMEID
 		return a, err
 	}
 	a.Accounts, err = collect(ctx, s.read, func(row scanner) (id int64, err error) { return id, row.Scan(&id) },
-		`SELECT id FROM account WHERE acme_id = $1 AND status = 'valid' ORDER BY id`, a.ID)
+		`SELECT id FROM account WHERE acme_id = $1 AND status = 'valid' AND NOT staging ORDER BY id`, a.ID)
 	return a, err
 }
 
