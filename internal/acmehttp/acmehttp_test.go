@@ -40,7 +40,7 @@ func orderFor(names ...string) string {
 	return string(data)
 }
 
-func csr(t *testing.T, key *ecdsa.PrivateKey, names ...string) string {
+func csr(t testing.TB, key *ecdsa.PrivateKey, names ...string) string {
 	t.Helper()
 	var ids []identifier.Identifier
 	for _, n := range names {
@@ -53,7 +53,7 @@ func csr(t *testing.T, key *ecdsa.PrivateKey, names ...string) string {
 	return `{"csr":"` + b64(der) + `"}`
 }
 
-func newKey(t *testing.T) *ecdsa.PrivateKey {
+func newKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

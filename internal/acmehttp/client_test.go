@@ -32,7 +32,7 @@ import (
 
 // server is an ACME front end on loopback, with a CA and an empty host database.
 type server struct {
-	t     *testing.T
+	t     testing.TB
 	url   string
 	store *store.Store
 	dir   *directory.Directory
@@ -58,7 +58,7 @@ func (l *logBuffer) String() string {
 	return l.buf.String()
 }
 
-func newServer(t *testing.T, changes ...func(*acmehttp.Config)) *server {
+func newServer(t testing.TB, changes ...func(*acmehttp.Config)) *server {
 	t.Helper()
 	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "v.db"))
 	if err != nil {
@@ -102,7 +102,7 @@ func newServer(t *testing.T, changes ...func(*acmehttp.Config)) *server {
 }
 
 // closedPort is a port that nobody listens on.
-func closedPort(t *testing.T) int {
+func closedPort(t testing.TB) int {
 	ts := httptest.NewServer(nil)
 	defer ts.Close()
 	return ts.Listener.Addr().(*net.TCPAddr).Port
@@ -220,7 +220,7 @@ func (c *client) sign(r jws) string {
 
 // answer is what came back.
 type answer struct {
-	t      *testing.T
+	t      testing.TB
 	status int
 	header http.Header
 	body   []byte
@@ -335,7 +335,7 @@ func (c *client) withEAB(cred store.Credentials, change func(*eab)) string {
 }
 
 // thumbprint is that of RFC 7638.
-func thumbprint(t *testing.T, key *ecdsa.PrivateKey) string {
+func thumbprint(t testing.TB, key *ecdsa.PrivateKey) string {
 	t.Helper()
 	sum, err := (&jose.JSONWebKey{Key: key.Public()}).Thumbprint(crypto.SHA256)
 	if err != nil {
