@@ -86,14 +86,21 @@ func (s *Source) redeem(nonce string) bool {
 
 // counter reads a nonce of ours.
 func (s *Source) counter(nonce string) (c uint64, ok bool) {
-	if len(nonce) != base64.RawURLEncoding.EncodedLen(counterLen+macLen) {
-		return 0, false
-	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(nonce)
-	if err != nil || !goodMAC(raw, s.key[:]) {
+	raw, ok := decode(nonce, counterLen+macLen)
+	if !ok || !goodMAC(raw, s.key[:]) {
 		return 0, false
 	}
 	return binary.BigEndian.Uint64(raw), true
+}
+
+// decode reads so many bytes in base64url. That of Go skips line breaks, so the text may
+// be as long as it should and hold less.
+func decode(text string, size int) ([]byte, bool) {
+	if len(text) != base64.RawURLEncoding.EncodedLen(size) {
+		return nil, false
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	return raw, err == nil && len(raw) == size
 }
 
 // good tells whether the counter is in the window and has not been redeemed; s.mu is

@@ -79,6 +79,7 @@ func BenchmarkNextRedeem(b *testing.B) {
 func FuzzRedeem(f *testing.F) {
 	s := New()
 	f.Add(strings.Repeat("A", 32))
+	f.Add(strings.Repeat("\n", 28) + "AAAA")
 	f.Fuzz(func(t *testing.T, n string) {
 		if s.redeem(n) {
 			t.Fatalf("%q is accepted", n)

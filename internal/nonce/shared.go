@@ -104,11 +104,8 @@ func (n *Shared) Redeem(ctx context.Context, nonce string) (bool, error) {
 // open reads a nonce that is not too old, and says which key it is under. It is nil when
 // it is none of ours.
 func (n *Shared) open(ctx context.Context, nonce string) (plain, key []byte, err error) {
-	if len(nonce) != base64.RawURLEncoding.EncodedLen(timeLen+randomLen+macLen) {
-		return nil, nil, nil
-	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(nonce)
-	if err != nil || string(raw[:timeLen]) < string(appendTime(nil, n.now().Add(-Life))) {
+	raw, ok := decode(nonce, timeLen+randomLen+macLen)
+	if !ok || string(raw[:timeLen]) < string(appendTime(nil, n.now().Add(-Life))) {
 		return nil, nil, nil
 	}
 	plain = raw[: timeLen+randomLen : timeLen+randomLen]

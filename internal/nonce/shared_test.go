@@ -2,6 +2,7 @@ package nonce
 
 import (
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -58,6 +59,7 @@ func TestANonceIsGoodOnceAtAllServers(t *testing.T) {
 	redeem(t, b, n, true)
 	redeem(t, b, n, false)
 	redeem(t, a, n, false)
+	redeem(t, a, strings.Repeat("\n", len(n)-4)+"AAAA", false) // as long, but of three bytes
 	for range 20 {
 		n := b.Next()
 		var wins atomic.Int32
