@@ -23,6 +23,7 @@ demo: build
 
 # Everything: what the tests need from Debian, lint, unit tests, and the tests against
 # real clients and servers.
+test: export VIDIMUS_PEERS = required
 test: deps lint unit dns-lego peers demo
 
 deps:
@@ -43,6 +44,8 @@ unit:
 peers:
 	@echo "== tests against real programs"
 	VIDIMUS_PEERS=required $(GO) test -p 1 -timeout 12m ./integration/...
+	@echo "== tests of the server, on PostgreSQL"
+	VIDIMUS_PEERS=required VIDIMUS_TEST_DATABASE=postgres $(GO) test -timeout 12m ./integration/server
 
 bench: build
 	$(GO) run ./integration/bench -vidimus bin/vidimus -vidimusd bin/vidimusd

@@ -6,7 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
+
+	"vidimus/internal/store/postgrestest"
 )
 
 // Vidimusd is a "vidimusd dev" that runs.
@@ -31,6 +34,10 @@ type Vidimusd struct {
 	args []string
 }
 
+// OnPostgres tells whether the servers of this run keep their records in PostgreSQL: the
+// environment has VIDIMUS_TEST_DATABASE=postgres.
+func OnPostgres() bool { return os.Getenv("VIDIMUS_TEST_DATABASE") == "postgres" }
+
 // StartVidimusd starts a server in an empty folder with further arguments, and waits
 // until it is ready.
 func StartVidimusd(t testing.TB, args ...string) *Vidimusd {
@@ -42,6 +49,9 @@ func StartVidimusd(t testing.TB, args ...string) *Vidimusd {
 func StartVidimusdIn(t testing.TB, dir string, args ...string) *Vidimusd {
 	t.Helper()
 	v := &Vidimusd{Dir: dir, HTTPPort: FreePort(t), TLSPort: FreePort(t), bin: Build(t, "vidimusd")}
+	if OnPostgres() && !slices.Contains(args, "--database") {
+		args = append(args, "--database", postgrestest.URL(t))
+	}
 	v.args = append([]string{"dev", "--dir", v.Dir, "--listen", fmt.Sprintf("127.0.0.1:%d", FreePort(t)), "--log-level", "info",
 		"--http-01-port", fmt.Sprint(v.HTTPPort), "--tls-alpn-01-port", fmt.Sprint(v.TLSPort)}, args...)
 	v.Start(t)

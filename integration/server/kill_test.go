@@ -11,6 +11,7 @@ import (
 	mathrand "math/rand/v2"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -122,30 +123,44 @@ func TestKillLeavesEverySerialOnRecord(t *testing.T) {
 
 	total := 0
 	for _, l := range loaders {
-		record := make(map[string]peer.Certificate)
-		for _, c := range v.Certificates(t, l.name) {
-			record[c.Serial] = c
-			if c.State != "valid" {
-				t.Errorf("%s of %s is %s on record", c.Serial, l.name, c.State)
-			}
-		}
-		for serial, raw := range l.got {
-			c, ok := record[serial]
-			if !ok {
-				t.Errorf("%s was given to %s and is not on record", serial, l.name)
-				continue
-			}
-			total++
-			certs, err := certificate.ParseChain([]byte(c.PEM))
-			if err != nil || string(certs[0].Raw) != string(raw) {
-				t.Errorf("%s is another certificate on record than was given out (%v)", serial, err)
-			}
-		}
-		if err := l.obtain(t.Context()); err != nil {
-			t.Errorf("%s gets no certificate after the last restart: %v", l.name, err)
-		}
+		total += onRecord(t, v, l)
 	}
 	t.Logf("%d certificates were given out over %d kills", total, kills)
+}
+
+// onRecord checks that what was given to a loader is on the server's record, that all
+// there is valid, and that the loader gets another. It returns how many were given out.
+func onRecord(t *testing.T, v *peer.Vidimusd, l *loader) (total int) {
+	t.Helper()
+	// What was cut short is signed when somebody takes it over.
+	var all []peer.Certificate
+	peer.Eventually(t, "no certificate is unfinished", func() bool {
+		all = v.Certificates(t, l.name)
+		return !slices.ContainsFunc(all, func(c peer.Certificate) bool { return c.State == "unfinished" })
+	})
+	record := make(map[string]peer.Certificate)
+	for _, c := range all {
+		record[c.Serial] = c
+		if c.State != "valid" {
+			t.Errorf("%s of %s is %s on record", c.Serial, l.name, c.State)
+		}
+	}
+	for serial, raw := range l.got {
+		c, ok := record[serial]
+		if !ok {
+			t.Errorf("%s was given to %s and is not on record", serial, l.name)
+			continue
+		}
+		total++
+		certs, err := certificate.ParseChain([]byte(c.PEM))
+		if err != nil || string(certs[0].Raw) != string(raw) {
+			t.Errorf("%s is another certificate on record than was given out (%v)", serial, err)
+		}
+	}
+	if err := l.obtain(t.Context()); err != nil {
+		t.Errorf("%s gets no certificate at the end: %v", l.name, err)
+	}
+	return total
 }
 
 func (l *loader) count() int {

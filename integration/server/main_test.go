@@ -14,10 +14,11 @@ import (
 
 	"vidimus/integration/peer"
 	"vidimus/internal/certificate"
+	"vidimus/internal/store/postgrestest"
 )
 
 func TestMain(m *testing.M) {
-	status := m.Run()
+	status := postgrestest.Main(m)
 	peer.RemoveBuilds()
 	os.Exit(status)
 }

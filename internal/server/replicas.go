@@ -14,9 +14,9 @@ const (
 	takeOverEvery = 3 * time.Second
 	// validationAge is when a validation without a result is taken over. One that is
 	// merely slow is then run twice, and the first result counts.
-	validationAge = 20 * time.Second
+	validationAge = 15 * time.Second
 	// issuanceAge is the same for an issuance without a signature on record.
-	issuanceAge = 10 * time.Second
+	issuanceAge = 5 * time.Second
 	// takeOverMost bounds what is taken over at once.
 	takeOverMost = 100
 )

@@ -153,7 +153,7 @@ func (p *postgres) alone(ctx context.Context, fn func(ctx context.Context) error
 	return persist(ctx, p.db, func(ctx context.Context) error {
 		err := fn(ctx)
 		var connecting *pgconn.ConnectError
-		if lost(err) && !errors.As(err, &connecting) {
+		if lost(err) && !errors.As(err, &connecting) && !pgconn.SafeToRetry(err) {
 			return &unknownOutcome{err}
 		}
 		return taken(err)
@@ -177,7 +177,7 @@ func (p *postgres) once(ctx context.Context, fn func(ctx context.Context, tx *sq
 		return taken(err)
 	}
 	err = tx.Commit()
-	if err != nil && lost(err) {
+	if lost(err) && !pgconn.SafeToRetry(err) {
 		return &unknownOutcome{err}
 	}
 	return err
@@ -243,7 +243,7 @@ func lost(err error) bool {
 	}
 	var ce *pgconn.ConnectError
 	var ne net.Error
-	return errors.As(err, &ce) || errors.As(err, &ne) && !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrBadConn) ||
+	return errors.As(err, &ce) || pgconn.SafeToRetry(err) || errors.As(err, &ne) && !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrBadConn) ||
 		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.EPIPE)
 }
 
