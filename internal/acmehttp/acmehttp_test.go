@@ -443,7 +443,7 @@ func TestRevocation(t *testing.T) {
 	// A compromised key is not certified again, nor taken for an account.
 	var o order
 	c.post("/new-order", orderFor("www.example.org")).want(201).json(&o)
-	c.post(o.Finalize, csr(t, key, "www.example.org")).problem("badPublicKey", 400)
+	c.post(o.Finalize, csr(t, key, "www.example.org")).problem("badCSR", 400)
 	bad := s.client("main-open")
 	bad.key = key
 	bad.post("/new-account", "{}").problem("badPublicKey", 400)

@@ -95,7 +95,11 @@ func (s *Server) readRequest(r *request, o store.Order, p *issuer.Profile) (*x50
 	if bytes.Equal(account, csr.RawSubjectPublicKeyInfo) {
 		return nil, acme.Problemf(acme.BadCSR, "the certificate's key must not be the account's (RFC 8555 §11.1)")
 	}
-	return csr, s.checkBlocked(r, csr.RawSubjectPublicKeyInfo)
+	err = s.checkBlocked(r, csr.RawSubjectPublicKeyInfo)
+	if errors.As(err, &problem) {
+		return nil, acme.Problemf(acme.BadCSR, "%s", problem.Detail)
+	}
+	return csr, err
 }
 
 // stillAuthorised asks the directory again, for hosts may have gone since the order,

@@ -238,15 +238,18 @@ func (s *Server) checkAccountKey(r *request, k signer) error {
 }
 
 // checkBlocked refuses a key, as DER subject public key info, that is known to be
-// compromised.
+// compromised or that the operators have blocked.
 func (s *Server) checkBlocked(r *request, spki []byte) error {
+	if s.Blocked.Has(spki) {
+		return acme.Problemf(acme.BadPublicKey, "the key is on a list of keys that others know; make a new one")
+	}
 	sum := sha256.Sum256(spki)
 	blocked, err := s.Store.KeyBlocked(r.http.Context(), sum[:])
 	if err != nil {
 		return fmt.Errorf("looking up a key: %w", err)
 	}
 	if blocked {
-		return acme.Problemf(acme.BadPublicKey, "the key has been revoked as compromised; make a new one")
+		return acme.Problemf(acme.BadPublicKey, "the key is blocked: it was revoked as compromised, or the operators know that others have it; make a new one")
 	}
 	return nil
 }

@@ -85,7 +85,7 @@ func TestAProfileRefusesOtherKeysAndNames(t *testing.T) {
 
 	var o order
 	c.post("/new-order", orderWithProfile("short", "www.example.org")).want(201).json(&o)
-	if p := c.post(o.Finalize, csr(t, newKey(t), "www.example.org")).problem("badPublicKey", 400); !strings.Contains(p.Detail, "ed25519") {
+	if p := c.post(o.Finalize, csr(t, newKey(t), "www.example.org")).problem("badCSR", 400); !strings.Contains(p.Detail, "ed25519") {
 		t.Errorf("the problem says %q", p.Detail)
 	}
 	_, key, err := ed25519.GenerateKey(rand.Reader)

@@ -27,6 +27,7 @@ import (
 	"vidimus/internal/requestid"
 	"vidimus/internal/store"
 	"vidimus/internal/validation"
+	"vidimus/internal/weakkey"
 )
 
 // Endpoint is one ACME directory: an issuer, and how one comes to an account.
@@ -54,6 +55,7 @@ type Config struct {
 	Store     *store.Store
 	Directory *directory.Directory
 	Runner    *validation.Runner
+	Blocked   *weakkey.List // keys that are refused besides those on record; nil for none
 	Log       *slog.Logger
 	Nonces    Nonces                 // nil means those of this process
 	Now       func() time.Time       // nil means time.Now

@@ -64,6 +64,7 @@ const (
 	CertificateIssued   Action = "certificate.issued"
 	CertificateRevoked  Action = "certificate.revoked"
 	KeyBlocked          Action = "key.blocked" // object: SHA-256 of the subject public key info
+	KeyUnblocked        Action = "key.unblocked"
 
 	ServerStarted Action = "server.started"
 	BackedUp      Action = "server.backed-up" // object: where to

@@ -36,8 +36,10 @@ type Config struct {
 	Issuers    []Issuer   `yaml:"issuers"`
 	Validation Validation `yaml:"validation"`
 	Log        Log        `yaml:"log"`
-	Operating  `yaml:",inline"`
-	Revocation `yaml:",inline"`
+
+	BlockedKeys []string `yaml:"blocked_keys"` // files, see weakkey.List
+	Operating   `yaml:",inline"`
+	Revocation  `yaml:",inline"`
 
 	Dir    string   `yaml:"-"` // the file's folder, absolute
 	SHA256 string   `yaml:"-"` // of the file, hexadecimal
@@ -278,6 +280,7 @@ func (c *Config) complete(r *reader) {
 		c.Issuers[i].Lint.complete(r, path)
 	}
 	c.addStaging(r, seen)
+	c.completeBlockedKeys(r)
 	c.Log.complete(r)
 	c.Operating.complete(r)
 	c.completeRevocation(r)

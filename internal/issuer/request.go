@@ -6,12 +6,12 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
-	"math/big"
 	"slices"
 	"strings"
 
 	"vidimus/internal/acme"
 	"vidimus/internal/identifier"
+	"vidimus/internal/weakkey"
 )
 
 // CheckRequest reads a PKCS #10 request in DER and checks that it is well signed, by
@@ -26,7 +26,7 @@ func CheckRequest(der []byte, ids []identifier.Identifier, p *Profile) (*x509.Ce
 		return bad("the certificate request can't be read: %v", err)
 	}
 	if err := p.CheckKey(csr.PublicKey); err != nil {
-		return nil, acme.Problemf(acme.BadPublicKey, "the key of the certificate request: %v", err)
+		return bad("the key of the certificate request: %v", err)
 	}
 	if err := csr.CheckSignature(); err != nil {
 		return bad("the certificate request is not signed by its own key: %v", err)
@@ -84,7 +84,7 @@ func list(ids []identifier.Identifier) string {
 
 // CheckKey tells whether a public key is strong enough, for a certificate or an
 // account: ECDSA on P-256, P-384 or P-521, or RSA of 2048 to 8192 bits with an odd
-// public exponent of at least 65537.
+// public exponent of at least 65537 that is not weak (see package weakkey).
 func CheckKey(pub any) error {
 	switch pub := pub.(type) {
 	case *ecdsa.PublicKey:
@@ -101,26 +101,11 @@ func CheckKey(pub any) error {
 			return fmt.Errorf("an RSA key of %d bits is too large; use at most 8192", bits)
 		case pub.E < 65537 || pub.E%2 == 0:
 			return fmt.Errorf("the RSA exponent %d is not accepted; use 65537", pub.E)
-		case smallFactor(pub.N):
-			return fmt.Errorf("the RSA modulus has a small factor")
+		}
+		if err := weakkey.RSA(pub); err != nil {
+			return fmt.Errorf("the RSA key is weak: %w", err)
 		}
 		return nil
 	}
 	return fmt.Errorf("a key of type %T is not accepted; use ECDSA or RSA", pub)
-}
-
-// primorial is the product of the odd primes below 752 (the Baseline Requirements
-// ask for a modulus without factors below 752, §6.1.6).
-var primorial = func() *big.Int {
-	p := big.NewInt(1)
-	for n := int64(3); n < 752; n += 2 {
-		if big.NewInt(n).ProbablyPrime(0) {
-			p.Mul(p, big.NewInt(n))
-		}
-	}
-	return p
-}()
-
-func smallFactor(n *big.Int) bool {
-	return n.Bit(0) == 0 || new(big.Int).GCD(nil, nil, n, primorial).Cmp(big.NewInt(1)) != 0
 }

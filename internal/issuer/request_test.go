@@ -62,8 +62,8 @@ func requestCases() []requestCase {
 		{"e-mail", with(func(r *x509.CertificateRequest) { r.EmailAddresses = []string{"a@example.org"} }), acme.BadCSR, "e-mail"},
 		{"URI", with(func(r *x509.CertificateRequest) { r.URIs = []*url.URL{uri} }), acme.BadCSR, "URIs"},
 		{"bad signature", unsigned, acme.BadCSR, "not signed by its own key"},
-		{"P-224", csr(must(ecdsa.GenerateKey(elliptic.P224(), rand.Reader)), good), acme.BadPublicKey, "P-224"},
-		{"Ed25519", csr(ed, good), acme.BadPublicKey, "ed25519"},
+		{"P-224", csr(must(ecdsa.GenerateKey(elliptic.P224(), rand.Reader)), good), acme.BadCSR, "P-224"},
+		{"Ed25519", csr(ed, good), acme.BadCSR, "ed25519"},
 		{"empty", nil, acme.BadCSR, "can't be read"},
 		{"no DER", []byte("-----BEGIN CERTIFICATE REQUEST-----"), acme.BadCSR, "can't be read"},
 		{"more behind", append(csr(key, good), 0), acme.BadCSR, "can't be read"},
@@ -141,4 +141,25 @@ func FuzzCheckRequest(f *testing.F) {
 			t.Errorf("accepted a request for %v, %v", got, err)
 		}
 	})
+}
+
+func TestCheckKeyFindsWeakKeys(t *testing.T) {
+	p, err := rand.Prime(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		n    *big.Int
+		e    int
+		want string
+	}{
+		{new(big.Int).Mul(p, p), 65537, "Fermat"},
+		{new(big.Int).Mul(p, p), 3, "exponent 3"},
+		{new(big.Int).Mul(p, p), 65538, "exponent 65538"},
+		{p, 65537, "1024 bits is too small"},
+	} {
+		if err := CheckKey(&rsa.PublicKey{N: tt.n, E: tt.e}); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%v; want %q", err, tt.want)
+		}
+	}
 }

@@ -27,6 +27,7 @@ import (
 	"vidimus/internal/revocation"
 	"vidimus/internal/store"
 	"vidimus/internal/validation"
+	"vidimus/internal/weakkey"
 )
 
 const (
@@ -51,6 +52,7 @@ type Server struct {
 	crls    *revocation.Publisher
 	ocsp    *revocation.Responder
 	runner  *validation.Runner
+	blocked *weakkey.List
 	nonces  *nonce.Shared    // nil when no other server can be on the database
 	own     *ownCertificate  // nil when the configuration names one
 	files   *fileCertificate // which is this one
@@ -93,6 +95,9 @@ func Open(ctx context.Context, c *config.Config, l Listeners, version string, lo
 	v, err := validator(&c.Validation, version)
 	if err != nil {
 		return nil, err
+	}
+	if s.blocked, err = weakkey.Load(c.BlockedKeys...); err != nil {
+		return nil, fmt.Errorf("blocked_keys: %w", err)
 	}
 	directories, err := policies(c)
 	if err != nil {
@@ -247,7 +252,7 @@ func (s *Server) acme(pages http.Handler) http.Handler {
 				Challenges: c.ChallengeTypes(), Identities: c.CAAIdentities, MaxIdentifiers: c.MaxIdentifiers})
 		}
 	}
-	c := acmehttp.Config{Stopping: s.stopping, Problem: s.metrics.Problem, BaseURL: s.URL, Endpoints: endpoints, Store: s.store, Directory: s.dir, Runner: s.runner, Log: s.log}
+	c := acmehttp.Config{Blocked: s.blocked, Stopping: s.stopping, Problem: s.metrics.Problem, BaseURL: s.URL, Endpoints: endpoints, Store: s.store, Directory: s.dir, Runner: s.runner, Log: s.log}
 	if s.nonces != nil {
 		c.Nonces = s.nonces
 	}

@@ -20,3 +20,6 @@ CREATE INDEX authz_reusable ON authz (account_id, value, expires_at) WHERE reusa
 -- An account's orders, newest first, are one range of this.
 DROP INDEX acme_order_account;
 CREATE INDEX acme_order_account ON acme_order (account_id, id);
+
+-- What an operator said; '' when a certificate was revoked as compromised.
+ALTER TABLE blocked_key ADD COLUMN why TEXT NOT NULL DEFAULT '';

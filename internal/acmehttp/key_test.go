@@ -1,0 +1,66 @@
+package acmehttp_test
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"vidimus/internal/acmehttp"
+	"vidimus/internal/weakkey"
+)
+
+func TestKeysThatOthersKnowAreRefused(t *testing.T) {
+	known, barred := newKey(t), newKey(t)
+	hash := func(pub any) []byte {
+		spki, err := x509.MarshalPKIXPublicKey(pub)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256(spki)
+		return sum[:]
+	}
+	file := filepath.Join(t.TempDir(), "known")
+	if err := os.WriteFile(file, []byte(hex.EncodeToString(hash(known.Public()))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	list, err := weakkey.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newServer(t, func(c *acmehttp.Config) { c.Blocked = list })
+	if err := s.store.BlockKeyFor(t.Context(), hash(barred.Public()), "found", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	c := s.registered("www.example.org")
+	for key, want := range map[any]string{known: "on a list", barred: "is blocked"} {
+		a := s.client("main-open")
+		a.send(jws{path: "/new-account", payload: "{}", embed: true, key: key}).problem("badPublicKey", 400)
+		o := c.order("www.example.org")
+		k := known
+		if key == barred {
+			k = barred
+		}
+		if p := c.post(o.Finalize, csr(t, k, "www.example.org")).problem("badCSR", 400); !strings.Contains(p.Detail, want) {
+			t.Error(p.Detail)
+		}
+		c.post(o.Finalize, csr(t, newKey(t), "www.example.org")).want(200) // the order is as good as before
+	}
+}
+
+func TestAnAccountMayHaveAKeyOfEd25519(t *testing.T) {
+	c := newServer(t).client("main-open")
+	_, ed, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.send(jws{path: "/new-account", payload: "{}", embed: true, key: ed, alg: jose.EdDSA}).want(201)
+}
