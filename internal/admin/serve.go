@@ -59,7 +59,9 @@ func checkCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Say all that is wrong with the configuration",
-		Long: `Say all that is wrong with the configuration. Nothing is asked of the network, unless
+		Long: `Say all that is wrong with the configuration, each with its line; and if nothing is,
+what had better be otherwise (warnings) and what the server will do (notes), which leave
+the exit status 0. Nothing is asked of the network, unless
 with --online: then each DNS resolver has to answer, and to validate DNSSEC where the
 configuration requires it (validation.dnssec).`,
 		Args: exactly(0, ""),
@@ -74,11 +76,12 @@ configuration requires it (validation.dnssec).`,
 			if online && err == nil {
 				right, mistakes = checkOnline(c.Context(), cfg)
 			}
+			all := append(config.Mistakes{}, mistakes...)
+			if err == nil {
+				all = append(append(all, cfg.Warnings...), notes(cfg)...)
+			}
 			if t.json {
-				if mistakes == nil {
-					mistakes = config.Mistakes{}
-				}
-				if err := printJSON(c.OutOrStdout(), mistakes); err != nil {
+				if err := printJSON(c.OutOrStdout(), all); err != nil {
 					return err
 				}
 			}
@@ -91,6 +94,9 @@ configuration requires it (validation.dnssec).`,
 				return nil
 			}
 			fmt.Fprintf(c.OutOrStdout(), "%s is right.\n", t.configPath)
+			for _, m := range all {
+				fmt.Fprintln(c.OutOrStdout(), m)
+			}
 			for _, line := range right {
 				fmt.Fprintln(c.OutOrStdout(), line)
 			}
@@ -103,7 +109,7 @@ configuration requires it (validation.dnssec).`,
 		},
 	}
 	c.Flags().StringVar(&t.configPath, "config", "vidimusd.yaml", "the configuration `FILE`")
-	c.Flags().BoolVar(&t.json, "json", false, "print the mistakes as JSON")
+	c.Flags().BoolVar(&t.json, "json", false, "print mistakes, warnings and notes as JSON")
 	c.Flags().BoolVar(&online, "online", false, "ask the DNS resolvers too")
 	return c
 }

@@ -41,9 +41,10 @@ type Config struct {
 	Operating   `yaml:",inline"`
 	Revocation  `yaml:",inline"`
 
-	Dir    string   `yaml:"-"` // the file's folder, absolute
-	SHA256 string   `yaml:"-"` // of the file, hexadecimal
-	Files  []string `yaml:"-"` // that it names, absolute, in the order of their names; without the database
+	Dir      string   `yaml:"-"` // the file's folder, absolute
+	Warnings Mistakes `yaml:"-"` // what had better not be so
+	SHA256   string   `yaml:"-"` // of the file, hexadecimal
+	Files    []string `yaml:"-"` // that it names, absolute, in the order of their names; without the database
 }
 
 // TLS names the server's own certificate; without one vidimusd issues it itself.
@@ -110,17 +111,27 @@ type Mistakes []Mistake
 
 // Mistake is one of them; Line is 0 where none fits.
 type Mistake struct {
-	Line int    `json:"line,omitempty"`
-	Text string `json:"text"`
+	Line     int    `json:"line,omitempty"`
+	Severity string `json:"severity,omitempty"` // "" for a mistake, "warning" or "note"
+	Text     string `json:"text"`
+}
+
+// String is the text with its line, and what it is if not a mistake.
+func (m Mistake) String() string {
+	text := m.Text
+	if m.Severity != "" {
+		text = m.Severity + ": " + text
+	}
+	if m.Line > 0 {
+		text = fmt.Sprintf("line %d: %s", m.Line, text)
+	}
+	return text
 }
 
 func (m Mistakes) Error() string {
 	lines := make([]string, len(m))
 	for i, x := range m {
-		lines[i] = x.Text
-		if x.Line > 0 {
-			lines[i] = fmt.Sprintf("line %d: %s", x.Line, x.Text)
-		}
+		lines[i] = x.String()
 	}
 	return strings.Join(lines, "\n")
 }
@@ -168,6 +179,7 @@ func parse(data []byte, dir string, mode os.FileMode) (*Config, error) {
 	if len(r.mistakes) > 0 {
 		return nil, r.mistakes
 	}
+	c.Warnings = r.warnings(c, time.Now())
 	return c, nil
 }
 
