@@ -31,9 +31,8 @@ type usageError struct{ error }
 // Main runs a command line, without the program's name, and returns the exit status:
 // 0 done, 1 failed, 2 misused.
 func Main(args []string, version string, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal(os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // so that a second signal ends the program at once
 	root := command(version)
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -48,6 +47,28 @@ func Main(args []string, version string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	return 1
+}
+
+// untilSignal is a context that is done with the first of the signals. A second one ends
+// the program at once, as if there were no handler.
+func untilSignal(signals ...os.Signal) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	came := make(chan os.Signal, 1) // signal.Notify never blocks
+	signal.Notify(came, signals...)
+	go func() {
+		<-came
+		// Both have the default effect again before anybody hears of the first.
+		signal.Stop(came)
+		select {
+		case second := <-came: // between the two
+			if p, err := os.FindProcess(os.Getpid()); err == nil {
+				p.Signal(second)
+			}
+		default:
+		}
+		cancel()
+	}()
+	return ctx, cancel
 }
 
 // tool is what the commands below "admin" work on.
