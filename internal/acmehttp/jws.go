@@ -58,7 +58,15 @@ func byNewKey(s *Server, r *request, h jose.Header) error {
 }
 
 // byAccount takes the key of the account that the header names.
-func byAccount(s *Server, r *request, h jose.Header) error {
+func byAccount(s *Server, r *request, h jose.Header) error { return s.bySome(r, h, s.known.fresh) }
+
+// byRecentAccount is byAccount for requests that neither issue nor change anything about
+// accounts: it may know the account from a moment ago.
+func byRecentAccount(s *Server, r *request, h jose.Header) error {
+	return s.bySome(r, h, s.known.recent)
+}
+
+func (s *Server) bySome(r *request, h jose.Header, find func(context.Context, *Server, int64) (*knownAccount, error)) error {
 	if h.KeyID == "" || h.JSONWebKey != nil {
 		return acme.Problemf(acme.Malformed, `the JWS header must have "kid" and no "jwk" here (RFC 8555 §6.2)`)
 	}
@@ -67,19 +75,15 @@ func byAccount(s *Server, r *request, h jose.Header) error {
 	if !ok || err != nil {
 		return acme.Problemf(acme.AccountDoesNotExist, "%q is not an account of this directory", clip(h.KeyID))
 	}
-	a, err := s.Store.Account(r.http.Context(), id)
-	if errors.Is(err, store.ErrNotFound) || err == nil && a.Directory != r.dir.Name {
+	a, err := find(r.http.Context(), s, id)
+	if errors.Is(err, store.ErrNotFound) || err == nil && a.account.Directory != r.dir.Name {
 		return acme.Problemf(acme.AccountDoesNotExist, "there is no account %q", clip(h.KeyID))
 	}
 	if err != nil {
 		return fmt.Errorf("reading account %d: %w", id, err)
 	}
-	var key jose.JSONWebKey
-	if err := key.UnmarshalJSON(a.JWK); err != nil {
-		return fmt.Errorf("reading the key of account %d: %w", id, err)
-	}
-	r.account = a
-	return r.setSigner(&key)
+	r.account, r.signer = a.account, a.signer
+	return nil
 }
 
 // byAccountOrKey takes either, for revocation by the certificate's key (§7.6).
@@ -90,16 +94,19 @@ func byAccountOrKey(s *Server, r *request, h jose.Header) error {
 	return byAccount(s, r, h)
 }
 
-func (r *request) setSigner(key *jose.JSONWebKey) error {
-	if !key.Valid() || !key.IsPublic() {
-		return acme.Problemf(acme.BadPublicKey, "the key in the JWS header is not a valid public key")
-	}
-	sum, err := key.Thumbprint(crypto.SHA256)
-	if err != nil {
+func (r *request) setSigner(key *jose.JSONWebKey) (err error) {
+	if r.signer, err = signerOf(key); err != nil {
 		return acme.Problemf(acme.BadPublicKey, "the key in the JWS header: %v", err)
 	}
-	r.signer = signer{key, base64.RawURLEncoding.EncodeToString(sum)}
 	return nil
+}
+
+func signerOf(key *jose.JSONWebKey) (signer, error) {
+	if !key.Valid() || !key.IsPublic() {
+		return signer{}, errors.New("it is not a valid public key")
+	}
+	sum, err := key.Thumbprint(crypto.SHA256)
+	return signer{key, base64.RawURLEncoding.EncodeToString(sum)}, err
 }
 
 // verify reads the request's JWS and fills in payload, signer and account. It writes

@@ -77,6 +77,7 @@ type Server struct {
 	Config
 	endpoints map[string]*Endpoint
 	mux       *http.ServeMux
+	known     knownAccounts
 }
 
 // New makes a server.
@@ -107,18 +108,18 @@ func (s *Server) routes() {
 	get("/renewal-info/{id}", s.renewalInfo)
 	get("/terms", s.terms)
 	post("/new-account", byNewKey, s.newAccount)
-	post("/new-order", byAccount, s.newOrder)
-	post("/new-authz", byAccount, s.preauthorize)
+	post("/new-order", byRecentAccount, s.newOrder)
+	post("/new-authz", byRecentAccount, s.preauthorize)
 	post("/key-change", byAccount, s.keyChange)
 	post("/revoke-cert", byAccountOrKey, s.revokeCert)
 	post("/acct/{id}", byAccount, s.account)
-	post("/acct/{id}/orders", byAccount, s.orders)
-	post("/order/{id}", byAccount, s.order)
+	post("/acct/{id}/orders", byRecentAccount, s.orders)
+	post("/order/{id}", byRecentAccount, s.order)
 	post("/order/{id}/finalize", byAccount, s.finalize)
-	post("/authz/{id}", byAccount, s.authz)
-	post("/chall/{id}", byAccount, s.challenge)
-	post("/cert/{id}", byAccount, s.certificate)
-	post("/cert/{id}/{chain}", byAccount, s.certificate)
+	post("/authz/{id}", byRecentAccount, s.authz)
+	post("/chall/{id}", byRecentAccount, s.challenge)
+	post("/cert/{id}", byRecentAccount, s.certificate)
+	post("/cert/{id}/{chain}", byRecentAccount, s.certificate)
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.write(w, r, &request{http: r}, reply{}, notFound("there is nothing at %s", r.URL.Path))
 	})

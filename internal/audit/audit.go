@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -70,6 +71,16 @@ const (
 	BackedUp      Action = "server.backed-up" // object: where to
 	Restored      Action = "server.restored"  // from a backup
 )
+
+// AboutPermission tells whether the action may change what an account may do.
+func (a Action) AboutPermission() bool {
+	kind, _, _ := strings.Cut(string(a), ".")
+	switch kind {
+	case "account", "credentials", "acme-id", "host", "person", "server":
+		return true
+	}
+	return false
+}
 
 // Event is something that was done.
 type Event struct {

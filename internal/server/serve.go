@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -29,9 +31,16 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 	}
 }
 
+// gcPercent is how much garbage there may be for what is alive, in percent: little is
+// alive, some 10 MiB, so collecting it seldom costs little memory. GOGC overrides it.
+const gcPercent = 300
+
 // Serve answers requests until ctx is done, then answers what is in flight, at once
 // where it only waits, and returns.
 func (s *Server) Serve(ctx context.Context) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	pages := s.pages()
 	secure := s.httpServer(s.acme(pages))
 	secure.TLSConfig = s.tls

@@ -75,6 +75,9 @@ func (s *Store) observed(ctx context.Context, fn func(context.Context, *sql.Tx) 
 		events = events[:0]
 		return fn(ctx, tx)
 	})
+	if slices.ContainsFunc(events, func(e audit.Event) bool { return e.Action.AboutPermission() }) {
+		s.permissions.Add(1) // also after an error: the answer to a commit may be lost
+	}
 	if see := s.see.Load(); err == nil && see != nil {
 		for _, e := range events {
 			(*see)(e)
@@ -82,6 +85,11 @@ func (s *Store) observed(ctx context.Context, fn func(context.Context, *sql.Tx) 
 	}
 	return err
 }
+
+// Permissions is a number that grows with each change that this process makes to
+// accounts, credentials, ACME-IDs or hosts, before the method that makes it returns:
+// what was read while it was the same is still so, as far as this process knows.
+func (s *Store) Permissions() uint64 { return s.permissions.Load() }
 
 // Observe has fn called for each event that this process has put on record from now
 // on, after its commit. fn must be quick and safe for concurrent use.

@@ -39,7 +39,8 @@ type Store struct {
 	writes   writer    // SQLite's
 	postgres *postgres // nil with SQLite
 
-	see atomic.Pointer[func(audit.Event)] // see Observe
+	see         atomic.Pointer[func(audit.Event)] // see Observe
+	permissions atomic.Uint64                     // see Permissions
 }
 
 // Open opens a database and brings its tables up to date: that of a postgres:// URL,
