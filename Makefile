@@ -1,10 +1,10 @@
-# make build | demo | test | lint | bench | fuzz | clean. Each works on a fresh Debian
+# make build | demo | test | lint | bench | fuzz | soak | clean. Each works on a fresh Debian
 # with Go, make and git; test and demo say what else they install.
 
 GO ?= go
 TOOL = $(GO) tool -modfile=tools.mod
 
-.PHONY: all build dns-lego demo test lint unit peers deps bench fuzz clean
+.PHONY: all build dns-lego demo test lint unit peers deps bench fuzz soak clean
 
 all: build
 
@@ -25,6 +25,8 @@ demo: build
 # real clients and servers.
 test: export VIDIMUS_PEERS = required
 test: deps lint unit dns-lego peers demo
+	@echo "== fuzz tests, $(TESTFUZZTIME) each beyond the inputs that make unit has run"
+	scripts/fuzz $(TESTFUZZTIME)
 
 deps:
 	@scripts/install-test-packages
@@ -50,10 +52,16 @@ peers:
 bench: build
 	$(GO) run ./integration/bench -vidimus bin/vidimus -vidimusd bin/vidimusd
 
-# Each fuzz test for FUZZTIME.
+# Each fuzz test for FUZZTIME. There are some forty, so make test gives each less.
 FUZZTIME ?= 10s
+TESTFUZZTIME ?= 2s
 fuzz:
 	scripts/fuzz $(FUZZTIME)
+
+# What is to run for days: each fuzz test for SOAKTIME.
+SOAKTIME ?= 1h
+soak:
+	scripts/fuzz $(SOAKTIME)
 
 clean:
 	rm -rf bin
