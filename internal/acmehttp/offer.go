@@ -49,8 +49,8 @@ func (e *Endpoint) provable(ids []identifier.Identifier) error {
 }
 
 // offer makes the challenges by any of which control of an identifier can be proved.
-func (e *Endpoint) offer(id identifier.Identifier) (all []store.Challenge) {
-	for _, t := range e.provers(id) {
+func offer(types []acme.ChallengeType) (all []store.Challenge) {
+	for _, t := range types {
 		c := store.Challenge{Type: t, Status: acme.Pending}
 		if t != acme.DNSPersist01 { // whose record outlives the challenge
 			token := make([]byte, 32)

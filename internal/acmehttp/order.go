@@ -27,11 +27,11 @@ func (s *Server) newOrder(r *request) (reply, error) {
 	if rep, err := r.checkAgreed(); err != nil {
 		return rep, err
 	}
-	var in acme.NewOrder
+	var in orderRequest
 	if err := r.decode(&in); err != nil {
 		return reply{}, err
 	}
-	ids, err := r.canonical(in.Identifiers)
+	ids, err := r.canonical(in.identifiers())
 	if err != nil {
 		return reply{}, err
 	}
@@ -39,7 +39,7 @@ func (s *Server) newOrder(r *request) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	notBefore, notAfter, err := askedPeriod(r, profile, in)
+	notBefore, notAfter, err := askedPeriod(r, profile, in.NewOrder)
 	if err != nil {
 		return reply{}, err
 	}
@@ -55,10 +55,14 @@ func (s *Server) newOrder(r *request) (reply, error) {
 			return reply{}, err
 		}
 	}
+	above, err := r.ancestors(in)
+	if err != nil {
+		return reply{}, err
+	}
 	now := s.Now()
 	o := store.Order{Account: r.account.ID, Identifiers: ids, Replaces: in.Replaces, Profile: profile.Name, Created: now, Expires: now.Add(orderLife),
 		NotBefore: notBefore, NotAfter: notAfter}
-	if err := s.recordOrder(r, &o, granted); err != nil {
+	if err := s.recordOrder(r, &o, above, granted); err != nil {
 		return reply{}, err
 	}
 	return s.orderReply(r, http.StatusCreated, o), nil
@@ -124,7 +128,7 @@ func (s *Server) newAuthz(r *request, id identifier.Identifier, granted bool, no
 		a.Status = acme.Valid
 		return a
 	}
-	a.Challenges = r.dir.offer(id)
+	a.Challenges = offer(r.dir.provers(id))
 	return a
 }
 

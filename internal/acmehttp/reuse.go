@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"vidimus/internal/acme"
@@ -15,12 +16,16 @@ import (
 // up: enough to finalize.
 const reuseMargin = 10 * time.Minute
 
+// maxValues is how many names are looked for by one query.
+const maxValues = 256
+
 // recordOrder completes an order with its authorizations and records both. Where control
 // is proved by challenge it takes up what the account has: authorizations that are
-// valid, and those made in advance; only what is missing is made.
-func (s *Server) recordOrder(r *request, o *store.Order, granted bool) error {
+// valid, and those made in advance; only what is missing is made, for a name above where
+// the client says that it can prove that.
+func (s *Server) recordOrder(r *request, o *store.Order, above ancestors, granted bool) error {
 	for try := 0; ; try++ {
-		authzs, err := s.authzsFor(r, o, granted)
+		authzs, err := s.authzsFor(r, o, above, granted)
 		if err != nil {
 			return err
 		}
@@ -45,7 +50,7 @@ func (s *Server) recordOrder(r *request, o *store.Order, granted bool) error {
 }
 
 // authzsFor finds or makes the authorization for each identifier of an order.
-func (s *Server) authzsFor(r *request, o *store.Order, granted bool) ([]*store.Authz, error) {
+func (s *Server) authzsFor(r *request, o *store.Order, above ancestors, granted bool) ([]*store.Authz, error) {
 	authzs := make([]*store.Authz, len(o.Identifiers))
 	var have []store.Authz
 	if !granted {
@@ -54,9 +59,18 @@ func (s *Server) authzsFor(r *request, o *store.Order, granted bool) ([]*store.A
 			return nil, err
 		}
 	}
+	below := make(map[identifier.Identifier]*store.Authz) // by the name that they are for
 	for i, id := range o.Identifiers {
-		if authzs[i] = covering(have, id); authzs[i] == nil {
+		ancestor, ok := above[id]
+		switch authzs[i] = covering(have, func(a *store.Authz) bool { return r.dir.covers(a, id) }); {
+		case authzs[i] != nil:
+		case !ok || granted:
 			authzs[i] = s.newAuthz(r, id, granted, o.Created)
+		default:
+			if below[ancestor] == nil {
+				below[ancestor] = s.newAuthzBelow(r, ancestor, o.Created)
+			}
+			authzs[i] = below[ancestor]
 		}
 	}
 	return authzs, nil
@@ -67,20 +81,28 @@ func (s *Server) reusable(r *request, ids []identifier.Identifier) ([]store.Auth
 	var values []string
 	for _, id := range ids {
 		values = append(values, id.Base().Value)
+		if r.dir.Subdomains {
+			values = append(values, identifier.Values(id.Ancestors())...)
+		}
 	}
-	have, err := s.Store.ReusableAuthzs(r.http.Context(), r.account.ID, values, s.Now().Add(reuseMargin))
-	if err != nil {
-		return nil, fmt.Errorf("looking for authorizations: %w", err)
+	slices.Sort(values)
+	var have []store.Authz
+	for some := range slices.Chunk(slices.Compact(values), maxValues) {
+		more, err := s.Store.ReusableAuthzs(r.http.Context(), r.account.ID, some, s.Now().Add(reuseMargin))
+		if err != nil {
+			return nil, fmt.Errorf("looking for authorizations: %w", err)
+		}
+		have = append(have, more...)
 	}
 	return have, nil
 }
 
-// covering finds an authorization that is good for an identifier, a valid one before a
-// pending one; nil if there is none.
-func covering(have []store.Authz, id identifier.Identifier) (best *store.Authz) {
+// covering finds an authorization that is good, a valid one before a pending one; nil if
+// there is none.
+func covering(have []store.Authz, good func(*store.Authz) bool) (best *store.Authz) {
 	for i := range have {
 		a := &have[i]
-		if covers(a, id) && (best == nil || best.Status != acme.Valid && a.Status == acme.Valid) {
+		if good(a) && (best == nil || best.Status != acme.Valid && a.Status == acme.Valid) {
 			best = a
 		}
 	}
@@ -88,9 +110,13 @@ func covering(have []store.Authz, id identifier.Identifier) (best *store.Authz) 
 }
 
 // covers tells whether an authorization is for an identifier. That for a name is not for
-// its wildcard, nor the other way round.
-func covers(a *store.Authz, id identifier.Identifier) bool {
-	return a.Identifier == id.Base() && a.Wildcard == id.Wildcard()
+// its wildcard, nor the other way round; nor is one for the names below a name for their
+// wildcards.
+func (e *Endpoint) covers(a *store.Authz, id identifier.Identifier) bool {
+	if a.Identifier == id.Base() {
+		return a.Wildcard == id.Wildcard()
+	}
+	return e.Subdomains && a.Subdomains && !id.Wildcard() && slices.Contains(id.Ancestors(), a.Identifier)
 }
 
 // preauthorize makes an authorization in advance of any order (§7.4.1), or finds the one
@@ -100,16 +126,20 @@ func (s *Server) preauthorize(r *request) (reply, error) {
 		return rep, err
 	}
 	var in struct {
-		Identifier identifier.Identifier `json:"identifier"`
+		Identifier struct {
+			identifier.Identifier
+			Subdomains bool `json:"subdomainAuthAllowed"` // RFC 9444 §4.2
+		} `json:"identifier"`
 	}
 	if err := r.decode(&in); err != nil {
 		return reply{}, err
 	}
-	ids, err := r.canonical([]identifier.Identifier{in.Identifier})
+	ids, err := r.canonical([]identifier.Identifier{in.Identifier.Identifier})
 	if err != nil {
 		return reply{}, err
 	}
 	id := ids[0]
+	below := in.Identifier.Subdomains && r.dir.Subdomains && id.Type == identifier.DNS && len(r.dir.proversBelow()) > 0
 	if id.Wildcard() {
 		return reply{}, acme.Problemf(acme.Malformed, "a wildcard can't be authorized in advance (RFC 8555 §7.4.1); order a certificate for %s", id)
 	}
@@ -125,12 +155,15 @@ func (s *Server) preauthorize(r *request) (reply, error) {
 		if err != nil {
 			return reply{}, err
 		}
-		if a := covering(have, id); a != nil {
+		if a := covering(have, func(a *store.Authz) bool { return a.Identifier == id && !a.Wildcard && a.Subdomains == below }); a != nil {
 			full, err := s.loadAuthz(r, a.ID)
 			return s.preauthorized(r, full), err
 		}
 	}
 	a := s.newAuthz(r, id, granted, s.Now())
+	if below && !granted {
+		a = s.newAuthzBelow(r, id, s.Now())
+	}
 	a.Reusable = !granted
 	if err := s.Store.NewAuthz(r.http.Context(), a); err != nil {
 		return reply{}, fmt.Errorf("recording an authorization: %w", err)

@@ -43,7 +43,8 @@ type Endpoint struct {
 	Challenges []acme.ChallengeType
 	Identities []string // names of the CA that a dns-persist-01 record may carry
 
-	MaxIdentifiers int // of an order; 0 means 100
+	MaxIdentifiers int  // of an order; 0 means 100
+	Subdomains     bool // a proof for a name by DNS may be good for the names below it (RFC 9444)
 
 	base string // BaseURL + "/acme/" + Name
 }
@@ -345,6 +346,7 @@ func (s *Server) getDirectory(r *request) (reply, error) {
 	b := r.dir.base
 	meta := r.dir.Meta
 	meta.ExternalAccountRequired = !r.dir.Open
+	meta.SubdomainAuthAllowed = r.dir.Subdomains
 	meta.Profiles = r.dir.Issuer.Descriptions()
 	return reply{cache: publicCache, body: acme.Directory{
 		NewNonce: b + "/new-nonce", NewAccount: b + "/new-account", NewOrder: b + "/new-order", NewAuthz: b + "/new-authz", RevokeCert: b + "/revoke-cert",

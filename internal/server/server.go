@@ -249,7 +249,8 @@ func (s *Server) acme(pages http.Handler) http.Handler {
 		}
 		for k, name := range c.Directories() {
 			endpoints = append(endpoints, acmehttp.Endpoint{Name: name, Issuer: iss, Open: k == 1, Staging: c.IsStaging(), Meta: meta,
-				Challenges: c.ChallengeTypes(), Identities: c.CAAIdentities, MaxIdentifiers: c.MaxIdentifiers})
+				Challenges: c.ChallengeTypes(), Identities: c.CAAIdentities, MaxIdentifiers: c.MaxIdentifiers,
+				Subdomains: k == 1 && c.SubdomainAuthorization})
 		}
 	}
 	c := acmehttp.Config{Blocked: s.blocked, Stopping: s.stopping, Problem: s.metrics.Problem, BaseURL: s.URL, Endpoints: endpoints, Store: s.store, Directory: s.dir, Runner: s.runner, Log: s.log}
