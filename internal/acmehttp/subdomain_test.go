@@ -60,7 +60,9 @@ func TestAProofByDNSIsGoodForTheNamesBelow(t *testing.T) {
 	z := new(zone)
 	s := newServer(t, withSubdomains(z))
 	c := s.registered()
-	var d struct{ Meta struct{ SubdomainAuthAllowed bool } }
+	var d struct {
+		Meta struct{ SubdomainAuthAllowed bool }
+	}
 	if c.raw("GET", "/directory", "", "").json(&d); !d.Meta.SubdomainAuthAllowed {
 		t.Error("the directory does not tell of it")
 	}
