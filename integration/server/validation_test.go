@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mholt/acmez/v3"
 	"github.com/mholt/acmez/v3/acme"
 
 	"vidimus/integration/peer"
@@ -54,7 +55,12 @@ func newApplicant(t *testing.T, v *peer.Vidimusd) *applicant {
 // challenge before. It returns the order's end, or what the CA found wrong.
 func (a *applicant) obtain(name, challenge string, prove func(acme.Challenge)) error {
 	ctx := a.t.Context()
-	order, err := a.client.NewOrder(ctx, a.account, acme.Order{Identifiers: []acme.Identifier{{Type: "dns", Value: name}}})
+	id := acme.Identifier{Type: "dns", Value: name}
+	request := &x509.CertificateRequest{DNSNames: []string{name}}
+	if ip := net.ParseIP(name); ip != nil {
+		id.Type, request = "ip", &x509.CertificateRequest{IPAddresses: []net.IP{ip}}
+	}
+	order, err := a.client.NewOrder(ctx, a.account, acme.Order{Identifiers: []acme.Identifier{id}})
 	if err != nil {
 		return err
 	}
@@ -83,7 +89,7 @@ func (a *applicant) obtain(name, challenge string, prove func(acme.Challenge)) e
 	if err != nil {
 		return err
 	}
-	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: []string{name}}, key)
+	csr, err := x509.CreateCertificateRequest(rand.Reader, request, key)
 	if err != nil {
 		return err
 	}
@@ -195,6 +201,39 @@ func TestChallengesOfDraftsAreOfferedWhereConfigured(t *testing.T) {
 		t.Error(err)
 	}
 	refused(t, newApplicant(t, v).obtain("e.uni.test", "dns-persist-01", none), "unauthorized", "another account")
+}
+
+func TestAddressesAreProvedWhereTheyAre(t *testing.T) {
+	v := peer.StartVidimusd(t)
+	site := startWeb(t, v.HTTPPort)
+	a := newApplicant(t, v)
+	if err := a.obtain("127.0.0.1", "http-01", site.prove); err != nil {
+		t.Error(err)
+	}
+	refused(t, a.obtain("127.0.0.2", "http-01", site.prove), "connection", "connecting to 127.0.0.2")
+	refused(t, a.obtain("10.1.2.3", "http-01", site.prove), "connection", "private or special")
+	if err := a.obtain("127.0.0.3", "dns-01", site.prove); err == nil || !strings.Contains(err.Error(), "among the challenges [http-01 tls-alpn-01]") {
+		t.Errorf("%v; want no challenge by DNS", err)
+	}
+	if err := a.obtain("127.0.0.4", "tls-alpn-01", func(c acme.Challenge) {
+		cert, err := acmez.TLSALPN01ChallengeCert(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := tls.Listen("tcp", fmt.Sprintf("127.0.0.4:%d", v.TLSPort), &tls.Config{Certificates: []tls.Certificate{*cert}, NextProtos: []string{"acme-tls/1"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		go func() {
+			if conn, err := l.Accept(); err == nil {
+				conn.(*tls.Conn).Handshake()
+				conn.Close()
+			}
+		}()
+	}); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestDNSSECAndFaultsOfResolvers(t *testing.T) {

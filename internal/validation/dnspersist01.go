@@ -47,7 +47,7 @@ func (a *attempt) dnsPersist01(ctx context.Context) (until time.Time, problem *a
 	if len(a.Issuers) > 0 {
 		expected = strconv.Quote(a.Issuers[0] + "; accounturi=" + a.Account)
 	}
-	if a.Wildcard {
+	if a.Wildcard || a.Subdomains {
 		expected = strings.TrimSuffix(expected, `"`) + `; policy=wildcard"`
 	}
 	switch {
@@ -83,8 +83,8 @@ func (a *attempt) persists(value string) (until time.Time, ours bool, err error)
 	switch {
 	case err != nil:
 		return until, true, fmt.Errorf("is malformed: %w", err)
-	case a.Wildcard && !strings.EqualFold(policy, "wildcard"):
-		return until, true, errors.New("does not allow wildcards, for want of policy=wildcard")
+	case (a.Wildcard || a.Subdomains) && !strings.EqualFold(policy, "wildcard"):
+		return until, true, errors.New("does not allow wildcards and subdomains, for want of policy=wildcard")
 	}
 	text, found, err := v.get("persistuntil")
 	switch {

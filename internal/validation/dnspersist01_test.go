@@ -78,6 +78,21 @@ func TestDNSPersist01(t *testing.T) {
 	}
 }
 
+func TestDNSPersist01OfSubdomainsNeedsTheirPolicy(t *testing.T) {
+	value := "ca.example.net; accounturi=" + account
+	for _, v := range []string{value, value + "; policy=wildcard"} {
+		server := serveDNS(t, func(_ dns.ResponseWriter, q dns.Question, m *dns.Msg) {
+			m.Answer = append(m.Answer, rr(t, fmt.Sprintf("%s 1 IN TXT %q", q.Name, v)))
+		})
+		req := asks(acme.DNSPersist01)
+		req.Subdomains = true
+		p := (&Validator{Resolver: &Recursive{Servers: []string{server}}}).Validate(t.Context(), req).Problem
+		if (p == nil) != (v != value) {
+			t.Errorf("%q: %v", v, p)
+		}
+	}
+}
+
 func TestDNSPersist01LastsLongEnoughToFinalize(t *testing.T) {
 	now := time.Now()
 	server := serveDNS(t, func(_ dns.ResponseWriter, q dns.Question, m *dns.Msg) {

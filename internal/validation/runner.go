@@ -226,6 +226,7 @@ func (r *Runner) run(ctx context.Context, j job) error {
 	}
 	c := a.Challenges[i]
 	req := r.request(account, a.Identifier, a.Wildcard)
+	req.Subdomains = a.Subdomains
 	req.Type, req.Token, req.KeyAuthorization = c.Type, c.Token, c.Token+"."+account.Thumbprint
 	res := r.Validator.Validate(ctx, req)
 	if ctx.Err() != nil {

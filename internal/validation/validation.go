@@ -62,6 +62,7 @@ type Request struct {
 	Type             acme.ChallengeType
 	Identifier       identifier.Identifier // without the "*." of a wildcard
 	Wildcard         bool
+	Subdomains       bool // the proof is to hold for names below too (RFC 9444)
 	Token            string
 	KeyAuthorization string   // token and thumbprint of the account's key with a dot between (RFC 8555 §8.1)
 	Account          string   // URL; for dns-account-01, dns-persist-01 and CAA
