@@ -35,9 +35,14 @@ type client struct {
 
 func newClient(t *testing.T, z *peer.Zones) client {
 	t.Helper()
-	pebble := peer.StartPebbleWith(t, peer.PebbleOptions{Env: peer.Quick, DNSServer: z.Primary})
+	return newClientOf(t, peer.StartPebbleWith(t, peer.PebbleOptions{Env: peer.Quick, DNSServer: z.Primary}).Directory)
+}
+
+// newClientOf is an account at an ACME directory.
+func newClientOf(t *testing.T, directory string) client {
+	t.Helper()
 	log, _ := logged(t)
-	ca, err := issuance.Dial(ctx, issuance.Options{Directory: pebble.Directory, NoVerifyTLS: true, UserAgent: "test", Log: log, Getenv: os.Getenv})
+	ca, err := issuance.Dial(ctx, issuance.Options{Directory: directory, NoVerifyTLS: true, UserAgent: "test", Log: log, Getenv: os.Getenv})
 	if err != nil {
 		t.Fatal(err)
 	}
