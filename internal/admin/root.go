@@ -100,7 +100,7 @@ To set it up:    vidimusd init --url https://acme.example.org:14000 --organisati
 		hosts(t), people(t), acmeIDs(t), certificates(t), keys(t))
 	admin.PersistentFlags().StringVar(&t.configPath, "config", "vidimusd.yaml", "the configuration `FILE`")
 	admin.PersistentFlags().BoolVar(&t.json, "json", false, "print JSON, for scripts")
-	root.AddCommand(initCommand(), checkCommand(), serveCommand(version), devCommand(version), conformanceCommand(version), auditCommand(), backupCommand(version), restoreCommand(), admin)
+	root.AddCommand(initCommand(), caCommand(version), checkCommand(), serveCommand(version), devCommand(version), conformanceCommand(version), auditCommand(), backupCommand(version), restoreCommand(), admin)
 	return root
 }
 
