@@ -53,6 +53,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		go func() { errs <- plain.Serve(guarded(s.listen.HTTP, &s.config.Operating)) }()
 	}
 	if s.listen.Metrics != nil {
+		s.gauge()
 		watched := s.httpServer(s.watched())
 		defer watched.Close() // last, so that it says to the end that the server stops
 		go func() { errs <- watched.Serve(s.listen.Metrics) }()
@@ -66,6 +67,9 @@ func (s *Server) Serve(ctx context.Context) error {
 		upkeep.Go(func() { s.shareUpkeep(background) })
 	}
 	upkeep.Go(func() { s.sealAudit(background) })
+	if s.listen.Metrics != nil {
+		upkeep.Go(func() { s.count(background) })
+	}
 	defer upkeep.Wait()
 	defer stop()
 

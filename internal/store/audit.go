@@ -78,6 +78,9 @@ func (s *Store) observed(ctx context.Context, fn func(context.Context, *sql.Tx) 
 	if slices.ContainsFunc(events, func(e audit.Event) bool { return e.Action.AboutPermission() }) {
 		s.permissions.Add(1) // also after an error: the answer to a commit may be lost
 	}
+	if err == nil {
+		s.changes.Add(1)
+	}
 	if see := s.see.Load(); err == nil && see != nil {
 		for _, e := range events {
 			(*see)(e)

@@ -43,7 +43,7 @@ func (s *Store) Restored(ctx context.Context, made, now time.Time) error {
 	jump := int64(max(now.Sub(made), 0)/time.Second) + crlJump
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE crl_shard SET number = number + $1, changes = changes + 1,
-			due_at = CASE WHEN base = '' AND der IS NULL THEN due_at ELSE 0 END`, jump); err != nil {
+			due_at = CASE WHEN base = '' AND der IS NULL THEN due_at ELSE $2 END`, jump, millis(now)); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `INSERT INTO crl_shard (id, issuer, ca, path, base, taken, taken_at)

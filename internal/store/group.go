@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"sync"
+	"sync/atomic"
 )
 
 // writer runs changes one after another, in the order in which they came: SQLite has
@@ -21,6 +22,8 @@ type writer struct {
 	mu      sync.Mutex
 	busy    bool      // somebody commits, or was called on to
 	waiting []*change // in order; none when not busy
+
+	commits atomic.Int64
 }
 
 // change is what one caller wants done.
@@ -95,7 +98,7 @@ func (w *writer) alone(c *change) error {
 	if err := c.run(tx); err != nil {
 		return err
 	}
-	return tx.Commit()
+	return w.counted(tx.Commit())
 }
 
 // together commits all changes but those that fail. An error means that nothing is
@@ -125,7 +128,7 @@ func (w *writer) together(group []*change) error {
 			return err
 		}
 	}
-	return tx.Commit()
+	return w.counted(tx.Commit())
 }
 
 // run is fn, with a panic kept for the caller, lest all who wait do so for ever.

@@ -40,6 +40,7 @@ type Store struct {
 	postgres *postgres // nil with SQLite
 
 	see         atomic.Pointer[func(audit.Event)] // see Observe
+	changes     atomic.Int64                      // see Stats
 	permissions atomic.Uint64                     // see Permissions
 }
 
