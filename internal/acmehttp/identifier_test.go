@@ -76,6 +76,19 @@ func TestAnAddressIsProvedAndCertified(t *testing.T) {
 	}
 }
 
+// Many clients show the detail of a problem and none of its subproblems.
+func TestTheDetailOfARefusalSaysWhy(t *testing.T) {
+	c := newServer(t).registered("www.example.org")
+	p := c.post("/new-order", `{"identifiers":[{"type":"dns","value":"192.0.2.1"}]}`).problem("malformed", 400)
+	if !strings.Contains(p.Detail, `192.0.2.1" is an IP address, which is ordered with the type "ip"`) {
+		t.Errorf("an address ordered as a name: %s", p.Detail)
+	}
+	p = c.post("/new-order", `{"identifiers":[{"type":"dns","value":"a_b.example.org"},{"type":"dns","value":"www.example.org"},{"type":"dns","value":"x..y"}]}`).problem("malformed", 400)
+	if len(p.Subproblems) != 2 || p.Detail != p.Subproblems[0].Detail+", and 1 more of the order's names are refused" {
+		t.Errorf("two bad names: %+v", p)
+	}
+}
+
 func TestTheBeginningAndTheEndMayBeAskedFor(t *testing.T) {
 	c := newServer(t).registered("www.example.org")
 	end := time.Now().Add(20 * 24 * time.Hour).UTC().Truncate(time.Second)

@@ -90,7 +90,7 @@ func (r *request) canonical(in []identifier.Identifier) ([]identifier.Identifier
 		}
 	}
 	if len(wrong) > 0 {
-		return nil, acme.PerIdentifier("some of the identifiers can't be certified", wrong)
+		return nil, refusal(wrong)
 	}
 	return identifier.Sorted(ids), nil
 }
@@ -113,11 +113,17 @@ func (s *Server) decide(r *request, ids []identifier.Identifier) (granted bool, 
 		}
 		subs[i] = acme.Problemf(t, "%s", ref.Reason).For(ref.Identifier)
 	}
+	return false, refusal(subs)
+}
+
+// refusal is the answer to an order of which some identifiers are refused. It says of
+// the first why, since many clients show their users no subproblems.
+func refusal(subs []*acme.Problem) *acme.Problem {
 	detail := subs[0].Detail
 	if len(subs) > 1 {
 		detail = fmt.Sprintf("%s, and %d more of the order's names are refused", detail, len(subs)-1)
 	}
-	return false, acme.PerIdentifier(detail, subs)
+	return acme.PerIdentifier(detail, subs)
 }
 
 // newAuthz makes the authorization for one identifier of an order: valid when the

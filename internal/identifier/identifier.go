@@ -143,6 +143,9 @@ var ErrType = errors.New("unsupported identifier type")
 func (i Identifier) Canonical() (Identifier, error) {
 	switch i.Type {
 	case DNS:
+		if _, err := netip.ParseAddr(i.Value); err == nil { // as clients send that know nothing of RFC 8738
+			return Identifier{}, fmt.Errorf("%q is an IP address, which is ordered with the type \"ip\" (RFC 8738), not \"dns\"", clip(i.Value))
+		}
 		return ParseDNS(i.Value)
 	case IP:
 		addr, err := netip.ParseAddr(i.Value)
