@@ -1,10 +1,10 @@
-# make build | demo | test | lint | bench | fuzz | soak | clean. Each works on a fresh Debian
-# with Go, make and git; test and demo say what else they install.
+# make build | demo | test | lint | bench | interop | fuzz | soak | clean. Each works on a
+# fresh Debian with Go, make and git; test, interop and demo say what else they install.
 
 GO ?= go
 TOOL = $(GO) tool -modfile=tools.mod
 
-.PHONY: all build dns-lego demo test lint unit peers deps bench fuzz soak clean
+.PHONY: all build dns-lego demo test lint unit peers deps bench interop fuzz soak clean
 
 all: build
 
@@ -37,6 +37,7 @@ lint:
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
 	cd dns-lego && $(GO) vet ./... && $$(cd .. && $(TOOL) -n staticcheck) ./...
+	cd integration/interop/programs && $(GO) vet ./... && $$(cd ../../.. && $(TOOL) -n staticcheck) ./...
 
 unit:
 	@echo "== unit tests"
@@ -51,6 +52,11 @@ peers:
 
 bench: build
 	$(GO) run ./integration/bench -vidimus bin/vidimus -vidimusd bin/vidimusd
+
+# The clients that people use, each with all that it has, before vidimusd; writes the
+# table of docs/interop.md. Some clients run as root only.
+interop: deps
+	VIDIMUS_PEERS=required $(GO) test ./integration/interop -run TestTable -count=1 -timeout 20m -v -args -table docs/interop.md
 
 # Each fuzz test for FUZZTIME. There are some forty, so make test gives each less.
 FUZZTIME ?= 10s

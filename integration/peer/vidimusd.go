@@ -117,10 +117,12 @@ func (v *Vidimusd) NewACMEID(t testing.TB, names ...string) (c Credentials) {
 
 // Certificate is a certificate on the server's record.
 type Certificate struct {
-	Serial string   `json:"serial"`
-	State  string   `json:"state"`
-	Names  []string `json:"names"`
-	PEM    string   `json:"pem"`
+	Serial     string   `json:"serial"`
+	State      string   `json:"state"`
+	Account    int64    `json:"account"`
+	ReplacedBy int64    `json:"replaced_by"` // order; 0 for none
+	Names      []string `json:"names"`
+	PEM        string   `json:"pem"`
 }
 
 // Certificates lists what is on record for a name.
