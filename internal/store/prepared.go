@@ -8,14 +8,17 @@ import (
 // prepared is a connector whose connections prepare each statement once and keep it:
 // parsing and planning cost more than running, for statements that find a row by its
 // key. All SQL here is constant text, so there are few.
-type prepared struct{ driver.Connector }
+type prepared struct {
+	driver.Connector
+	begin string // BEGIN IMMEDIATE, or BEGIN
+}
 
 func (p prepared) Connect(ctx context.Context) (driver.Conn, error) {
 	c, err := p.Connector.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &preparedConn{sqliteConn: c.(sqliteConn), idle: make(map[string]preparedStmt)}, nil
+	return &preparedConn{sqliteConn: c.(sqliteConn), begin: p.begin, idle: make(map[string]preparedStmt)}, nil
 }
 
 // sqliteConn is what the driver's connections can do.
@@ -41,7 +44,35 @@ const maxPrepared = 200
 // preparedConn is used by one goroutine at a time, as database/sql promises.
 type preparedConn struct {
 	sqliteConn
-	idle map[string]preparedStmt // by its text; what runs is not in it
+	begin string
+	idle  map[string]preparedStmt // by its text; what runs is not in it
+}
+
+// BeginTx implements [driver.ConnBeginTx] as the driver does, but by statements that are
+// kept.
+func (c *preparedConn) BeginTx(ctx context.Context, _ driver.TxOptions) (driver.Tx, error) {
+	// One that has begun must not be reported as given up.
+	if _, err := c.ExecContext(context.WithoutCancel(ctx), c.begin, nil); err != nil {
+		return nil, err
+	}
+	return preparedTx{c}, nil
+}
+
+type preparedTx struct{ c *preparedConn }
+
+// Commit implements [driver.Tx]. After it the connection is in no transaction.
+func (t preparedTx) Commit() error {
+	_, err := t.c.ExecContext(context.Background(), "COMMIT", nil)
+	if err != nil {
+		t.Rollback() // fails where the transaction is over, which is well
+	}
+	return err
+}
+
+// Rollback implements [driver.Tx].
+func (t preparedTx) Rollback() error {
+	_, err := t.c.ExecContext(context.Background(), "ROLLBACK", nil)
+	return err
 }
 
 // take gives a statement that nobody uses, until [preparedConn.put].

@@ -23,12 +23,9 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 	}
 	f.Close()
 
-	dsn := func(txlock string) string {
-		q := url.Values{"_txlock": {txlock}, "_pragma": {
-			"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)"}}
-		return (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: q.Encode()}).String()
-	}
-	if s.write, err = openPool(dsn("immediate")); err != nil {
+	q := url.Values{"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)"}}
+	dsn := (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: q.Encode()}).String()
+	if s.write, err = openPool(dsn, "BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
 	s.write.SetMaxOpenConns(1)
@@ -36,7 +33,7 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 	if err := s.migrateSQLite(ctx, path); err != nil {
 		return err
 	}
-	if s.read, err = openPool(dsn("deferred")); err != nil {
+	if s.read, err = openPool(dsn, "BEGIN"); err != nil {
 		return err
 	}
 	s.read.SetMaxOpenConns(2 * runtime.NumCPU())
@@ -44,12 +41,13 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 	return nil
 }
 
-func openPool(dsn string) (*sql.DB, error) {
+// openPool opens a database whose transactions begin by the statement begin.
+func openPool(dsn, begin string) (*sql.DB, error) {
 	c, err := sqlite.NewConnector(dsn)
 	if err != nil {
 		return nil, err
 	}
-	return sql.OpenDB(prepared{c}), nil
+	return sql.OpenDB(prepared{c, begin}), nil
 }
 
 // migrateSQLite brings the tables up to date. A lock on the database's directory keeps
