@@ -32,8 +32,8 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 }
 
 // gcPercent is how much garbage there may be for what is alive, in percent: little is
-// alive, some 10 MiB, so collecting it seldom costs little memory. GOGC overrides it.
-const gcPercent = 300
+// alive, some 20 MiB, so collecting it seldom costs little memory. GOGC overrides it.
+const gcPercent = 200
 
 // Serve answers requests until ctx is done, then answers what is in flight, at once
 // where it only waits, and returns.
