@@ -27,16 +27,20 @@ func (a *attempt) dnsPersist01(ctx context.Context) (until time.Time, problem *a
 	if err != nil {
 		return until, acme.Problemf(acme.DNS, "looking up TXT of %s: %v", name, err)
 	}
-	values := texts(rrs)
 	var first string
 	ours := 0
-	for i, value := range values {
+	for _, rr := range rrs {
+		txt, ok := rr.(*dns.TXT)
+		if !ok {
+			continue
+		}
+		value := strings.Join(txt.Txt, "")
 		end, match, err := a.persists(value)
 		if !match {
 			continue // another CA's, or no record of this kind (§4.3.2)
 		}
 		if err == nil {
-			ttl := time.Duration(rrs[i].Header().Ttl) * time.Second
+			ttl := time.Duration(txt.Hdr.Ttl) * time.Second
 			return earlier(end, a.now().Add(max(ttl, minPersist))), nil
 		}
 		if ours++; first == "" {
@@ -51,7 +55,7 @@ func (a *attempt) dnsPersist01(ctx context.Context) (until time.Time, problem *a
 		expected = strings.TrimSuffix(expected, `"`) + `; policy=wildcard"`
 	}
 	switch {
-	case len(values) == 0:
+	case len(rrs) == 0:
 		return until, acme.Problemf(acme.Unauthorized, "there is no TXT record at %s; it should be %s", name, expected)
 	case ours == 0:
 		return until, acme.Problemf(acme.Unauthorized, "no TXT record at %s names this CA; one should be %s", name, expected)

@@ -2,14 +2,17 @@ package validation
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
+	"golang.org/x/sys/unix"
 
 	"vidimus/internal/acme"
 	"vidimus/internal/identifier"
@@ -123,6 +126,48 @@ func TestDialTriesTheNextAddress(t *testing.T) {
 	l.Close()
 	_, problem = v.dial(t.Context(), "www.example.org", port(t, l.Addr()))
 	check(t, problem, acme.Connection, "connection refused")
+}
+
+// dropping is an address where whoever connects hears nothing: a listener whose queue
+// is full, for which Linux drops what comes in.
+func dropping(t *testing.T, at [4]byte, port int) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Port: port, Addr: at}), unix.Listen(fd, 0)); err != nil {
+		t.Skip(err)
+	}
+	address := net.JoinHostPort(netip.AddrFrom4(at).String(), strconv.Itoa(port))
+	for range 10 {
+		conn, err := net.DialTimeout("tcp", address, 50*time.Millisecond)
+		if err != nil {
+			return
+		}
+		t.Cleanup(func() { conn.Close() })
+	}
+	t.Skip("the queue of a listener is never full here")
+}
+
+func TestAnAddressThatHearsNothingCostsHalfASecond(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	dropping(t, [4]byte{127, 0, 0, 9}, port(t, l.Addr()))
+	v := &attempt{Validator: &Validator{Resolver: fixed{"127.0.0.9", "127.0.0.1"}, Networks: loopback}}
+	begin := time.Now()
+	conn, problem := v.dial(t.Context(), "www.example.org", port(t, l.Addr()))
+	if problem != nil {
+		t.Fatal(problem)
+	}
+	conn.Close()
+	if took := time.Since(begin); took < dialNext || took > dialTimeout {
+		t.Errorf("it took %s; want %s", took, dialNext)
+	}
 }
 
 func TestAnUnknownTypeIsRefused(t *testing.T) {
