@@ -99,7 +99,7 @@ func (s *Server) finish(ctx context.Context, servers []*http.Server) error {
 		})
 	}
 	all.Wait()
-	s.runner.Wait(last)
+	s.runner.Stop(last)
 	return errors.Join(failed...)
 }
 

@@ -127,6 +127,9 @@ func (r *Recursive) ask(ctx context.Context, name string, t uint16) (*dns.Msg, e
 		err    error
 	}
 	servers := r.order()
+	if len(servers) == 0 {
+		return nil, errors.New("there is no resolver to ask")
+	}
 	results := make(chan result, rounds*len(servers))
 	asked, failed := 0, 0
 	pending := make(map[string]bool)

@@ -59,6 +59,7 @@ type Runner struct {
 	queue    queue            // guarded by mu
 	watched  map[int64]*watch // by authorization; guarded by mu
 	overflow bool             // there is more on record than in the queue; guarded by mu
+	stopping bool             // nothing more is begun; guarded by mu
 }
 
 // watch is what is to be known about an authorization with validations to come.
@@ -108,7 +109,7 @@ func (r *Runner) Start(c store.Challenge) {
 
 // dispatch lets run what may; r.mu is held.
 func (r *Runner) dispatch() {
-	for {
+	for !r.stopping {
 		j, ok := r.queue.next()
 		if !ok {
 			return
@@ -137,7 +138,7 @@ func (r *Runner) finished(j job) {
 	}
 	r.queue.done(j)
 	r.dispatch()
-	if r.overflow && r.queue.waiting <= r.queue.room()/2 {
+	if r.overflow && !r.stopping && r.queue.waiting <= r.queue.room()/2 {
 		r.overflow = false
 		r.busy.Go(func() {
 			if err := r.Resume(r.context()); err != nil {
@@ -190,6 +191,15 @@ func (r *Runner) Resume(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// Stop lets what runs come to its end, until ctx is done. What waits its turn stays on
+// record.
+func (r *Runner) Stop(ctx context.Context) {
+	r.mu.Lock()
+	r.stopping = true
+	r.mu.Unlock()
+	r.Wait(ctx)
 }
 
 // Wait returns when nothing runs any more, or ctx is done. Then what still runs is

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -287,6 +288,29 @@ func TestWhatFindsNoRoomWaitsOnRecord(t *testing.T) {
 	r.Wait(t.Context())
 	if left, err := db.ProcessingAfter(t.Context(), 0, 1000); err != nil || len(left) != 0 {
 		t.Errorf("%d challenges are left processing, %v", len(left), err)
+	}
+}
+
+func TestStopFinishesWhatRunsAndLeavesTheRestOnRecord(t *testing.T) {
+	db := openStore(t, filepath.Join(t.TempDir(), "test.db"))
+	r, release := newRunner(db, rightTXT())
+	for _, c := range asksFor(t, db, keyAuthorization[len(token)+1:], site.Value, maxPerAccount+20) {
+		r.Start(c)
+	}
+	stopped := make(chan struct{})
+	go func() {
+		r.Stop(t.Context())
+		close(stopped)
+	}()
+	for stopping := false; !stopping; runtime.Gosched() {
+		r.mu.Lock()
+		stopping = r.stopping
+		r.mu.Unlock()
+	}
+	close(release)
+	<-stopped
+	if left, err := db.ProcessingAfter(t.Context(), 0, 1000); err != nil || len(left) != 20 {
+		t.Errorf("%d challenges are left processing, %v; want the 20 that had not begun", len(left), err)
 	}
 }
 
