@@ -27,6 +27,7 @@ type Pebble struct {
 	Directory string // URL
 	CABundle  string // file: who signs the CA's own TLS certificate
 	HTTPPort  int    // where http-01 is validated
+	TLSPort   int    // and tls-alpn-01
 	Roots     string // URL at which, with a number behind it, its root certificates are
 	DNS       string // URL of the DNS server's management; "" with PebbleOptions.DNSServer
 	Log       *Output
@@ -65,6 +66,7 @@ func StartPebbleWith(t testing.TB, o PebbleOptions) *Pebble {
 		Roots:     fmt.Sprintf("https://127.0.0.1:%d/roots/", manage),
 		CABundle:  filepath.Join(dir, "tls.pem"),
 		HTTPPort:  FreePort(t),
+		TLSPort:   FreePort(t),
 	}
 	key := filepath.Join(dir, "tls.key")
 	selfSigned(t, p.CABundle, key)
@@ -72,7 +74,7 @@ func StartPebbleWith(t testing.TB, o PebbleOptions) *Pebble {
 		"listenAddress":           fmt.Sprintf("127.0.0.1:%d", port),
 		"managementListenAddress": fmt.Sprintf("127.0.0.1:%d", manage),
 		"certificate":             p.CABundle, "privateKey": key,
-		"httpPort": p.HTTPPort, "tlsPort": FreePort(t), "domainBlocklist": o.Blocked,
+		"httpPort": p.HTTPPort, "tlsPort": p.TLSPort, "domainBlocklist": o.Blocked,
 	}})
 	file := filepath.Join(dir, "pebble.json")
 	write(t, file, config)

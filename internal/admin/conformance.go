@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"net"
+	"net/netip"
 	"os"
 	"regexp"
 	"strconv"
@@ -20,7 +22,9 @@ type conformanceFlags struct {
 	eabKIDs, eabFiles []string
 	bundle, only      string
 	domains           []string
+	address, dns      string
 	http01Port        int
+	tlsALPN01Port     int
 	list, json        bool
 }
 
@@ -29,8 +33,8 @@ func conformanceCommand(version string) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "conformance DIRECTORY_URL",
 		Short: "Test whether an ACME server keeps the rules of RFC 8555",
-		Long: `Test an ACME server, any one, by a case for each rule that RFC 8555 (and RFC 9773, RFC
-8738) puts on servers. The test makes accounts, orders and certificates there: don't
+		Long: `Test an ACME server, any one, by a case for each rule that RFC 8555 (and RFC 8737,
+8738, 9444 and 9773) puts on servers. The test makes accounts, orders and certificates there: don't
 run it against a server whose limits you need. A MUST that is not kept is a failure and
 makes the exit status 1; a SHOULD is a warning; what can't be told is skipped, with
 the reason.`,
@@ -46,6 +50,9 @@ the reason.`,
 	fl.StringVar(&f.bundle, "ca-bundle", "", "the `FILE` with the certificates, in PEM, that the server's own is under")
 	fl.StringSliceVar(&f.domains, "domain", nil, "a `NAME` that certificates may be ordered for; without one, many cases are skipped")
 	fl.IntVar(&f.http01Port, "http-01-port", 80, "the `PORT` to answer http-01 challenges at; 0 for none")
+	fl.IntVar(&f.tlsALPN01Port, "tls-alpn-01-port", 443, "the `PORT` to answer tls-alpn-01 challenges at; 0 for none")
+	fl.StringVar(&f.address, "address", "", "an IP `ADDRESS` of this machine that certificates may be ordered for")
+	fl.StringVar(&f.dns, "dns", "", "answer DNS questions at `HOST:PORT`, which the server must use as its resolver: every name is at 127.0.0.1, and dns-01 can be tested")
 	fl.StringVar(&f.only, "only", "", "run only cases whose section and title match the regular expression `PATTERN`")
 	fl.BoolVar(&f.list, "list", false, "list the cases and run none")
 	fl.BoolVar(&f.json, "json", false, "print JSON, for scripts")
@@ -98,6 +105,22 @@ func (f *conformanceFlags) options(version string) (o conformance.Options, err e
 	}
 	if f.http01Port != 0 {
 		o.HTTP01 = ":" + strconv.Itoa(f.http01Port)
+	}
+	if f.tlsALPN01Port != 0 {
+		o.TLSALPN01 = ":" + strconv.Itoa(f.tlsALPN01Port)
+	}
+	if f.dns != "" {
+		if _, _, err := net.SplitHostPort(f.dns); err != nil {
+			return o, fmt.Errorf("--dns %q is not HOST:PORT", f.dns)
+		}
+		o.DNS = f.dns
+	}
+	if f.address != "" {
+		a, err := netip.ParseAddr(f.address)
+		if err != nil || a.Zone() != "" {
+			return o, fmt.Errorf("--address %q is not an IP address", f.address)
+		}
+		o.Address = a.String()
 	}
 	if f.bundle != "" {
 		text, err := os.ReadFile(f.bundle)

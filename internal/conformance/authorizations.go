@@ -102,22 +102,10 @@ var authorizations = []Case{
 		c.post(other, z.url, map[string]any{"status": "deactivated"}).refused()
 		c.ok(c.authz(a, z.url).Status == "pending", "the authorization is no longer pending")
 	}),
-	must("7.4.1", "a pre-authorization for a wildcard is refused", func(c *check) {
-		if c.dir.NewAuthz == "" {
-			c.skip("the server does not offer pre-authorization")
-		}
-		c.post(c.account(), c.dir.NewAuthz, map[string]any{"identifier": ident{"dns", "*." + c.domain()}}).refused()
-	}),
 }
 
 func wildcardAuthz(c *check) {
-	ans := c.post(c.account(), c.dir.NewOrder, forNames("*."+c.domain()))
-	if ans.status >= 400 {
-		c.skip("the server takes no order for a wildcard of %s: %s", c.domain(), ans)
-	}
-	var o order
-	ans.into(&o)
-	z := c.authz(c.account(), o.Authorizations[0])
+	z := c.authz(c.account(), c.wildcardOrder(c.account()).Authorizations[0])
 	c.ok(z.Identifier == ident{"dns", c.domain()}, "its identifier is %v", z.Identifier)
 	c.ok(z.Wildcard != nil && *z.Wildcard, "it has no wildcard: true")
 }

@@ -1,5 +1,5 @@
 // Package conformance tests an ACME server from outside: one case for each rule that
-// RFC 8555, and RFC 9773 and RFC 8738 beside it, put on servers. It speaks to the
+// RFC 8555, and RFC 8737, 8738, 9444 and 9773 beside it, put on servers. It speaks to the
 // server as any client would and makes its requests by hand, so that it can also send
 // those that no client should.
 //
@@ -22,7 +22,10 @@ type Options struct {
 	Roots     *x509.CertPool // to trust besides the system's; nil for none
 	EAB       []Credentials  // each is used for one account
 	Domains   []string       // names that certificates may be ordered for
+	Address   string         // IP address that certificates may be ordered for, of the machine where the test runs; "" for none
 	HTTP01    string         // HOST:PORT to answer http-01 at; "" for nowhere
+	TLSALPN01 string         // HOST:PORT to answer tls-alpn-01 at; "" for nowhere
+	DNS       string         // HOST:PORT to answer the server's DNS questions at; "" for nowhere
 	UserAgent string
 	Only      *regexp.Regexp // cases whose "section title" it matches; nil for all
 }
@@ -71,6 +74,7 @@ type Result struct {
 func Cases() []Case {
 	var all []Case
 	for _, part := range [][]Case{transport, directoryCases, bindings, accounts, keyChanges, orders, authorizations,
+		preauthorizations, dnsCases, alpn, subdomains,
 		certificates, revocations, renewals, addresses, deactivations, observed} {
 		all = append(all, part...)
 	}

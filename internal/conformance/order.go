@@ -38,6 +38,7 @@ type authz struct {
 	Identifier ident       `json:"identifier"`
 	Challenges []challenge `json:"challenges"`
 	Wildcard   *bool       `json:"wildcard"`
+	Below      *bool       `json:"subdomainAuthAllowed"` // RFC 9444 §4.1
 
 	url string
 }
@@ -190,17 +191,23 @@ func (c *check) issue(a *account, payload map[string]any) *issued {
 	c.ok(i.order.Status == "valid" && i.order.Certificate != "", "the order is %s after finalize (%s)", i.order.Status, i.order.Error)
 	ans := c.post(a, i.order.Certificate, nil).want(http.StatusOK)
 	i.pem = ans.body
-	for rest := ans.body; ; {
+	i.chain = c.chain(ans.body)
+	return i
+}
+
+// chain reads a certificate resource.
+func (c *check) chain(text []byte) (chain []*x509.Certificate) {
+	for rest := text; ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
 			break
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		c.ok(err == nil, "a certificate of the chain can't be read: %v", err)
-		i.chain = append(i.chain, cert)
+		chain = append(chain, cert)
 	}
-	c.ok(len(i.chain) > 0, "the certificate resource holds no certificate")
-	return i
+	c.ok(len(chain) > 0, "the certificate resource holds no certificate")
+	return chain
 }
 
 // certificate is one that cases share. They leave it as it is.

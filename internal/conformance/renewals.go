@@ -75,26 +75,6 @@ func replaced(c *check) {
 	c.post(a, c.dir.NewOrder, payload).refusedWith(http.StatusConflict, "alreadyReplaced")
 }
 
-// addresses are the rules of RFC 8738.
-var addresses = []Case{
-	{"RFC 8738 §3", "an IP identifier that is not in canonical text is refused", Must, func(c *check) {
-		for _, text := range []string{"127.0.0.256", "127.0.0.01", "not-an-address"} {
-			c.post(c.account(), c.dir.NewOrder, map[string]any{"identifiers": []ident{{"ip", text}}}).refused()
-		}
-	}},
-	{"RFC 8738 §7", "dns-01 is not offered for an IP identifier", Must, func(c *check) {
-		ans := c.post(c.account(), c.dir.NewOrder, map[string]any{"identifiers": []ident{{"ip", "127.0.0.1"}}})
-		if ans.status >= 400 {
-			c.skip("the server takes no order for 127.0.0.1: %s", ans)
-		}
-		var o order
-		z := c.authz(c.account(), func() string { ans.into(&o); return o.Authorizations[0] }())
-		for _, ch := range z.Challenges {
-			c.ok(ch.Type != "dns-01", "it is offered")
-		}
-	}},
-}
-
 // ecdsa is the certificate's key as that of an account.
 func (i *issued) ecdsa() *ecdsa.PrivateKey { return i.key.(*ecdsa.PrivateKey) }
 

@@ -20,6 +20,8 @@ type session struct {
 	nonce  string // fresh, from the last answer; "" for none
 	eab    []Credentials
 	http01 *responder
+	alpn   *alpnResponder
+	zone   *zone
 
 	shared *account // for cases that leave it as it is
 	other  *account
@@ -37,9 +39,10 @@ type directory struct {
 	KeyChange   string `json:"keyChange"`
 	RenewalInfo string `json:"renewalInfo"`
 	Meta        struct {
-		Terms    string            `json:"termsOfService"`
-		Bound    bool              `json:"externalAccountRequired"`
-		Profiles map[string]string `json:"profiles"`
+		Terms      string            `json:"termsOfService"`
+		Bound      bool              `json:"externalAccountRequired"`
+		Subdomains bool              `json:"subdomainAuthAllowed"` // RFC 9444
+		Profiles   map[string]string `json:"profiles"`
 	} `json:"meta"`
 }
 
@@ -72,11 +75,15 @@ func newSession(ctx context.Context, o Options) (*session, error) {
 		return nil, fmt.Errorf("%s is not an ACME directory (status %d); give the URL of one", o.Directory, a.status)
 	}
 	s.http01 = newResponder(o.HTTP01)
+	s.alpn = newALPNResponder(o.TLSALPN01)
+	s.zone = newZone(o.DNS)
 	return s, nil
 }
 
 func (s *session) close() {
 	s.http01.close()
+	s.alpn.close()
+	s.zone.close()
 	s.client.CloseIdleConnections()
 }
 
