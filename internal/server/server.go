@@ -176,7 +176,7 @@ func (s *Server) openTLS(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.own = &ownCertificate{issuer: s.issuers[0], ids: ids, path: filepath.Join(s.config.StateDir(), "vidimusd-tls.pem")}
+	s.own = &ownCertificate{now: time.Now, issuer: s.issuers[0], ids: ids, path: filepath.Join(s.config.StateDir(), "vidimusd-tls.pem")}
 	s.tls.GetCertificate = s.own.get
 	if err := s.own.keepFresh(ctx); err != nil {
 		return fmt.Errorf("the server's own certificate: %w", err)

@@ -20,6 +20,7 @@ type ownCertificate struct {
 	issuer *issuer.Issuer
 	ids    []identifier.Identifier // sorted
 	path   string                  // PEM, 0600: key, certificate, chain
+	now    func() time.Time
 
 	current atomic.Pointer[tls.Certificate]
 }
@@ -74,6 +75,6 @@ func (o *ownCertificate) keepFresh(ctx context.Context) error {
 func (o *ownCertificate) good(leaf *x509.Certificate) bool {
 	life := leaf.NotAfter.Sub(leaf.NotBefore)
 	by := o.issuer.SignerOf(leaf)
-	return time.Until(leaf.NotAfter) > life/3 && by != nil && leaf.CheckSignatureFrom(by.CA) == nil &&
+	return leaf.NotAfter.Sub(o.now()) > life/3 && by != nil && leaf.CheckSignatureFrom(by.CA) == nil &&
 		slices.Equal(certificate.Identifiers(leaf), o.ids)
 }

@@ -169,7 +169,12 @@ func (s *Store) RemoveACMEID(ctx context.Context, id int64, now time.Time) error
 }
 
 func revokeAccountsOf(ctx context.Context, tx *sql.Tx, acmeID int64) error {
-	ids, err := collect(ctx, tx, scanID, `UPDATE account SET status = 'revoked' WHERE acme_id = $1 AND status = 'valid' RETURNING id`, acmeID)
+	return revokeAccounts(ctx, tx, `acme_id = $1`, acmeID)
+}
+
+// revokeAccounts revokes the valid accounts of an ACME-ID that a condition finds.
+func revokeAccounts(ctx context.Context, tx *sql.Tx, where string, args ...any) error {
+	ids, err := collect(ctx, tx, scanID, `UPDATE account SET status = 'revoked' WHERE status = 'valid' AND `+where+` RETURNING id`, args...)
 	if err != nil {
 		return err
 	}

@@ -149,7 +149,7 @@ const sealedTogether = 512
 // the other.
 func (s *Store) SealAudit(ctx context.Context) error {
 	for {
-		rows, err := s.AuditUnsealed(ctx, sealedTogether)
+		rows, err := s.AuditUnsealed(ctx, 1)
 		if err != nil || len(rows) == 0 {
 			return err
 		}
@@ -188,8 +188,9 @@ func (s *Store) seal(ctx context.Context, tx *sql.Tx) error {
 		for _, r := range rows[:n] {
 			args = append(args, r.ID, r.Position, r.Hash)
 		}
+		// The + keeps SQLite from going through all that is unsealed for each statement.
 		res, err := tx.ExecContext(ctx, `UPDATE audit SET position = v.column2, hash = v.column3 FROM (VALUES `+
-			rowsOf(n, "BIGINT", "BIGINT", "TEXT")+`) AS v WHERE audit.id = v.column1 AND audit.position IS NULL`, args...)
+			rowsOf(n, "BIGINT", "BIGINT", "TEXT")+`) AS v WHERE audit.id = v.column1 AND +audit.position IS NULL`, args...)
 		if err != nil {
 			return err
 		}

@@ -25,6 +25,5 @@ func (s *Store) NewStagingAccount(ctx context.Context, a *Account, kid string) e
 // succeedAccountsOf revokes the accounts of an ACME-ID that a new one takes the place
 // of: the real ones, or those for trying things.
 func succeedAccountsOf(ctx context.Context, tx *sql.Tx, acmeID int64, staging bool) error {
-	_, err := tx.ExecContext(ctx, `UPDATE account SET status = 'revoked' WHERE acme_id = $1 AND status = 'valid' AND staging = $2`, acmeID, staging)
-	return err
+	return revokeAccounts(ctx, tx, `acme_id = $1 AND staging = $2`, acmeID, staging)
 }

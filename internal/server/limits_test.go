@@ -1,0 +1,142 @@
+package server
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// The certificate is renewed while the server runs, when two thirds of its life are
+// over.
+func TestItsOwnCertificateIsRenewedWhileItServes(t *testing.T) {
+	s := open(t, readConfig(t, initAt(t, t.TempDir())))
+	client, _ := served(t, s)
+	serial := func() string {
+		client.CloseIdleConnections()
+		resp, err := client.Get(s.at("/healthz"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.TLS.PeerCertificates[0].SerialNumber.Text(16)
+	}
+	first := serial()
+	leaf := s.own.current.Load().Leaf
+	third := leaf.NotAfter.Sub(leaf.NotBefore) / 3
+	for _, tt := range []struct {
+		left  time.Duration
+		renew bool
+	}{{third + time.Hour, false}, {third - time.Hour, true}} {
+		s.own.now = func() time.Time { return leaf.NotAfter.Add(-tt.left) }
+		if err := s.own.keepFresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if renewed := serial() != first; renewed != tt.renew {
+			t.Errorf("with %s left it is renewed: %v", tt.left, renewed)
+		}
+	}
+}
+
+// Beyond max_connections, connections wait until another is over.
+func TestConnectionsAreBounded(t *testing.T) {
+	c := readConfig(t, initAt(t, t.TempDir()))
+	c.MaxConnections = 2
+	s := open(t, c)
+	served(t, s)
+	dial := func() *tls.Conn {
+		raw, err := net.Dial("tcp", s.listen.ACME.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { raw.Close() })
+		return tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
+	}
+	first, second, third := dial(), dial(), dial()
+	for _, c := range []*tls.Conn{first, second} {
+		if err := c.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shaken := make(chan error, 1)
+	go func() { shaken <- third.Handshake() }()
+	select {
+	case err := <-shaken:
+		t.Fatalf("a third connection: %v; want it to wait", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	first.Close()
+	if err := <-shaken; err != nil {
+		t.Errorf("when there is room again: %v", err)
+	}
+}
+
+// A client that opens and resets streams without end (CVE-2023-44487) keeps no more
+// handlers busy than it may have streams, and is cut off.
+func TestRapidResetsEndTheConnection(t *testing.T) {
+	s := open(t, readConfig(t, initAt(t, t.TempDir())))
+	release := make(chan struct{})
+	running := make(chan struct{}, 100_000)
+	srv := s.httpServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		running <- struct{}{}
+		<-release
+	}))
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{GetCertificate: s.own.get, NextProtos: []string{"h2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.TLSConfig = s.tls
+	go srv.Serve(l)
+	defer srv.Close()
+	defer close(release)
+
+	conn, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	go io.Copy(io.Discard, conn)
+	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
+		t.Fatal(err)
+	}
+	f := http2.NewFramer(conn, nil)
+	if err := f.WriteSettings(); err != nil {
+		t.Fatal(err)
+	}
+	block := headers(t)
+	conn.SetWriteDeadline(time.Now().Add(time.Minute)) // much later than it takes
+	sent := 0
+	for ; err == nil && sent < 50_000; sent++ {
+		id := uint32(2*sent + 1)
+		if err = f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block, EndHeaders: true, EndStream: true}); err == nil {
+			err = f.WriteRSTStream(id, http2.ErrCodeCancel)
+		}
+	}
+	if err == nil {
+		t.Errorf("after %d resets the connection is still good", sent)
+	}
+	if n := len(running); n > 250 {
+		t.Errorf("%d handlers run for one connection", n)
+	}
+}
+
+func headers(t *testing.T) []byte {
+	t.Helper()
+	var b writer
+	enc := hpack.NewEncoder(&b)
+	for _, h := range [][2]string{{":method", "GET"}, {":path", "/"}, {":scheme", "https"}, {":authority", "acme.example.org"}} {
+		if err := enc.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b
+}
+
+type writer []byte
+
+func (w *writer) Write(p []byte) (int, error) { *w = append(*w, p...); return len(p), nil }
