@@ -268,6 +268,10 @@ func TestDNSSECAndFaultsOfResolvers(t *testing.T) {
 		log(name, status)
 	}
 	refused(t, a.obtain("www.bogus.test", "http-01", site.prove), "dns", "DNSSEC signatures are not right")
+	peer.Eventually(t, "the audit log says what a validation met with", func() bool {
+		trail := peer.Must(t, exec.Command(peer.Build(t, "vidimusd"), "audit", "export", "--config", v.Config))
+		return strings.Contains(trail, `"record":{"address":"127.0.0.1:`) && strings.Contains(trail, `"dnssec":"secure"`)
+	})
 	// A resolver that dies is a problem of type dns, soon; and none as soon as it is back.
 	s.Kill()
 	other := newApplicant(t, v)

@@ -214,6 +214,9 @@ func recordValidation(ctx context.Context, tx *sql.Tx, c Challenge, problem *acm
 	}
 	e := audit.Event{Action: audit.Validated, Object: a.name, Result: "valid", Detail: audit.Detail{
 		"account": a.account, "authorization": c.Authz, "challenge": c.ID, "type": c.Type}}
+	if c.Record != nil {
+		e.Detail["record"] = c.Record
+	}
 	if problem != nil {
 		e.Result, e.Detail["problem"] = "invalid", problem.Error()
 	}
