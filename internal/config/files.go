@@ -1,12 +1,6 @@
 package config
 
-import (
-	"crypto"
-	"fmt"
-	"os"
-
-	"vidimus/internal/certificate"
-)
+import "vidimus/internal/certificate"
 
 func (r *reader) pair(path, cert, key string) {
 	chain, haveChain := readFile(r, path+".certificate", cert, certificate.LoadChain)
@@ -27,16 +21,4 @@ func readFile[T any](r *reader, path, file string, read func(string) (T, error))
 		r.add(path, "%v", err)
 	}
 	return content, err == nil
-}
-
-// ReadKey reads the private key of a file, which nobody but its owner may read.
-func ReadKey(path string) (crypto.Signer, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fmt.Errorf("%s is open to others (mode %04o); chmod 600 it", path, mode)
-	}
-	return certificate.LoadKey(path)
 }

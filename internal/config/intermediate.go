@@ -17,7 +17,7 @@ import (
 // The one whose From has come last signs; the others keep signing their CRLs.
 type Intermediate struct {
 	Certificate string   `yaml:"certificate"` // PEM file: the issuing CA, and intermediates above it
-	Key         string   `yaml:"key"`         // PEM file, mode 0600
+	Key         string   `yaml:"key"`         // PEM file, mode 0600; see [ReadKey]
 	Root        string   `yaml:"root"`        // PEM file; default that of the issuer
 	Chains      []string `yaml:"chains"`      // PEM files: other ways up, as cross-signing makes them; the CA's certificate first
 	From        Date     `yaml:"from"`        // when it begins to sign; default always
@@ -118,7 +118,9 @@ func (m *Intermediate) complete(r *reader, path string) (ca CA, ok bool) {
 			r.add(path+"."+f.key, "name a PEM file; vidimusd init makes one")
 			continue
 		}
-		*f.file = r.path(*f.file)
+		if !isKeyURI(*f.file) {
+			*f.file = r.path(*f.file)
+		}
 	}
 	_, cert := readFile(r, path+".certificate", m.Certificate, certificate.LoadChain)
 	_, root := readFile(r, path+".root", m.Root, certificate.LoadChain)

@@ -96,6 +96,7 @@ func TestParseNamesMistakesOfIntermediates(t *testing.T) {
 		{"key of another", rolled("key: other.key", "key: ca.key"), "line 10: issuers[0].intermediates[1]: the key in"},
 		{"the same key", rolled("      - certificate: other.pem\n        key: other.key\n        root: other.pem", "      - certificate: ca.pem\n        key: ca.key"),
 			"line 10: issuers[0].intermediates[1]: it has the same key identifier"},
+		{"key in a token", rolled("key: other.key", "key: pkcs11:token=ca"), "line 11: issuers[0].intermediates[1].key: keys in tokens (pkcs11:) can't be used yet"},
 		{"no date", rolled("2040-01-01", "next year"), `line 13: "next year" is not a date`},
 		{"two at once", rolled("        from: 2040-01-01\n", ""), "line 10: issuers[0].intermediates[1]: another of the intermediates begins"},
 		{"none signs yet", rolled("chains: [cross.pem]", "from: 2039-01-01"), "line 9: issuers[0].intermediates: none of them signs yet"},

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/x509"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -23,6 +24,7 @@ type Profile struct {
 	Subject     Subject  `yaml:"subject"`
 	CommonName  bool     `yaml:"common_name"` // a DNS name of the certificate as common name
 	MustStaple  string   `yaml:"must_staple"` // "never", the default, "requested", "always"
+	Policies    []string `yaml:"policies"`    // object identifiers, such as 2.23.140.1.2.1; default none
 	Permitted   []string `yaml:"permitted"`   // domains, with all below them, and networks; default all
 	Excluded    []string `yaml:"excluded"`    // the same; of what is permitted
 }
@@ -83,7 +85,7 @@ func (i *Issuer) completeProfiles(r *reader, path string, shared []Profile) {
 // onlyName tells whether nothing but the name is given.
 func (p *Profile) onlyName() bool {
 	return p.Description == "" && p.Validity == 0 && p.Keys == nil && p.Usage == nil && p.Subject == Subject{} && !p.CommonName &&
-		p.MustStaple == "" && p.Permitted == nil && p.Excluded == nil
+		p.MustStaple == "" && p.Policies == nil && p.Permitted == nil && p.Excluded == nil
 }
 
 // complete fills in what a profile takes from its issuer, and its description.
@@ -125,6 +127,11 @@ func (p *Profile) check(r *reader, path string, seen map[string]bool) {
 	case "", "never", "requested", "always":
 	default:
 		r.add(at("must_staple"), "%q is none of never, requested, always", p.MustStaple)
+	}
+	for n, s := range p.Policies {
+		if _, err := x509.ParseOID(s); err != nil {
+			r.add(fmt.Sprintf("%s.policies.%d", path, n), "%q is no object identifier such as 2.23.140.1.2.1", s)
+		}
 	}
 	p.Subject.check(r, at("subject"))
 	checkNames(r, at("permitted"), p.Permitted)

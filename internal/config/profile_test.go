@@ -23,6 +23,7 @@ issuers:
         keys: [rsa3072, p384]
         usage: [server, client]
         must_staple: requested
+        policies: [2.23.140.1.2.2]
         common_name: true
         subject: {organisation: Example University, country: DE}
         permitted: [Example.ORG, 192.0.2.0/24]
@@ -65,15 +66,16 @@ func TestParseNamesMistakesOfProfiles(t *testing.T) {
 		{"usage", profiled("[client]", "[mail]"), "line 10: profiles[1].usage[0]: "},
 		{"usage twice", profiled("[server, client]", "[server, server]"), "line 22: issuers[0].profiles[1].usage[1]: "},
 		{"must-staple", profiled("requested", "often"), "line 23: issuers[0].profiles[1].must_staple: "},
-		{"country", profiled("DE", "Germany"), "line 25: issuers[0].profiles[1].subject.country: "},
-		{"no organisation", profiled("organisation: Example University, ", ""), "line 25: issuers[0].profiles[1].subject: "},
-		{"long organisation", profiled("Example University", strings.Repeat("x", 65)), "line 25: issuers[0].profiles[1].subject.organisation: "},
-		{"permitted", profiled("Example.ORG", "192.0.2.1"), "line 26: issuers[0].profiles[1].permitted[0]: "},
-		{"excluded", profiled("[secret.example.org]", `["*.example.org"]`), "line 27: issuers[0].profiles[1].excluded[0]: "},
+		{"policy", profiled("2.23.140.1.2.2", "domain-validated"), "line 24: issuers[0].profiles[1].policies[0]: "},
+		{"country", profiled("DE", "Germany"), "line 26: issuers[0].profiles[1].subject.country: "},
+		{"no organisation", profiled("organisation: Example University, ", ""), "line 26: issuers[0].profiles[1].subject: "},
+		{"long organisation", profiled("Example University", strings.Repeat("x", 65)), "line 26: issuers[0].profiles[1].subject.organisation: "},
+		{"permitted", profiled("Example.ORG", "192.0.2.1"), "line 27: issuers[0].profiles[1].permitted[0]: "},
+		{"excluded", profiled("[secret.example.org]", `["*.example.org"]`), "line 28: issuers[0].profiles[1].excluded[0]: "},
 		{"default", profiled("default_profile: ov", "default_profile: ev"), "line 17: issuers[0].default_profile: "},
 		{"lint rules", profiled("    default_profile: ov\n", "    default_profile: ov\n    lint: lax\n"), "line 18: issuers[0].lint: "},
 		{"lint", profiled("    default_profile: ov\n", "    default_profile: ov\n    lints_ignored: [e_none]\n"), "line 18: issuers[0].lints_ignored[0]: "},
-		{"unknown key", profiled("common_name", "cn"), `line 24: unknown key "cn"`},
+		{"unknown key", profiled("common_name", "cn"), `line 25: unknown key "cn"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := Parse([]byte(tt.data), dir)

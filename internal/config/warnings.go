@@ -26,7 +26,7 @@ func (r *reader) warnings(c *Config, now time.Time) Mistakes {
 		i, path := &c.Issuers[n], fmt.Sprintf("issuers.%d", n)
 		if i.IsStaging() {
 			of := slices.IndexFunc(c.Issuers, func(x Issuer) bool { return x.Name == i.stagingOf })
-			w.warnOfExpiry(i, &i.Intermediates[0], fmt.Sprintf("issuers.%d.staging.certificate", of), now)
+			w.warnOfCA(i, &i.Intermediates[0], fmt.Sprintf("issuers.%d.staging.certificate", of), now)
 			continue
 		}
 		w.warnOfIssuer(i, path, now)
@@ -54,27 +54,13 @@ func (r *reader) warnOfIssuer(i *Issuer, path string, now time.Time) {
 		if len(i.Intermediates) > 1 || r.line(path+".intermediates.0") != r.line(path) {
 			at = fmt.Sprintf("%s.intermediates.%d.certificate", path, n)
 		}
-		r.warnOfExpiry(i, m, at, now)
+		r.warnOfCA(i, m, at, now)
 		if key := strings.TrimSuffix(m.Root, filepath.Ext(m.Root)) + ".key"; m.Root != m.Certificate && exists(key) {
 			r.add(at, "the root's key %s is beside it; the server doesn't need it, so move it to a place that is not on the network", key)
 		}
 	}
 	if len(i.CAAIdentities) == 0 && i.CAACheck != "never" && (i.Open || i.CAACheck == "always") {
 		r.add(path+".caa_identities", "there are none, so no CAA record can allow this CA: a name that has such a record gets no certificate")
-	}
-}
-
-func (r *reader) warnOfExpiry(i *Issuer, m *Intermediate, at string, now time.Time) {
-	chain, err := certificate.LoadChain(m.Certificate)
-	if err != nil {
-		return // it was there a moment ago
-	}
-	switch end, life := chain[0].NotAfter, time.Duration(i.Validity); {
-	case now.After(end):
-		r.add(at, "%q has expired on %s; give the issuer a new CA", chain[0].Subject, end.Format(time.DateOnly))
-	case now.Add(life + soon).After(end):
-		r.add(at, "%q expires on %s; certificates of %s can be issued until %s only, so give the issuer a new CA", chain[0].Subject,
-			end.Format(time.DateOnly), days(life), end.Add(-life).Format(time.DateOnly))
 	}
 }
 

@@ -61,3 +61,34 @@ func TestAnExpiredCAIsWarnedOf(t *testing.T) {
 		t.Errorf("the warnings are:\n%s", all)
 	}
 }
+
+func TestACAMustLastUntilTheNextBegins(t *testing.T) {
+	dir := caFolder(t)
+	crossSigned(t, dir)
+	c, err := Parse([]byte(rolled("", "")), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := func(from, now time.Time) string {
+		r := &reader{dir: dir}
+		i := c.Issuers[0]
+		i.Intermediates[1].From = Date(from)
+		r.warnOfCA(&i, &i.Intermediates[0], "ca", now)
+		return r.mistakes.Error()
+	}
+	now := time.Now() // the CAs end in an hour
+	if got := said(now.Add(24*time.Hour), now); !strings.Contains(got, "let that one begin by") {
+		t.Errorf("a gap: %q", got)
+	}
+	if got := said(now.Add(-time.Hour), now); got != "" {
+		t.Errorf("a CA that has done its work: %q", got)
+	}
+	c.Issuers[0].Validity, c.Issuers[0].Profiles = Duration(time.Minute), []Profile{{Name: "p", Validity: Duration(2 * time.Minute)}}
+	if got := said(now.Add(30*time.Minute), now); got != "" {
+		t.Errorf("no gap: %q", got)
+	}
+	c.Issuers[0].Profiles[0].Validity = Duration(40 * time.Minute)
+	if got := said(now.Add(30*time.Minute), now); !strings.Contains(got, "let that one begin by") {
+		t.Errorf("a gap for one profile: %q", got)
+	}
+}

@@ -24,8 +24,11 @@ type Intermediate struct {
 	Chains [][]*x509.Certificate // CA and what is above it, without the root; the first is the default
 	Root   *x509.Certificate     // above the default chain
 	From   time.Time             // it signs certificates from then on; zero means that it always may
-	Key    crypto.Signer         // of CA; in a file, or elsewhere
-	CAURL  string                // where CA is served, into each certificate (RFC 5280 §4.2.2.1); "" for none
+	// Key is that of CA, in a file or elsewhere. An ECDSA key elsewhere would sign with
+	// randomness: what a crash cut short would then have another signature when it is
+	// finished, over the same bytes.
+	Key   crypto.Signer
+	CAURL string // where CA is served, into each certificate (RFC 5280 §4.2.2.1); "" for none
 
 	CRLBase string // what the path of a CRL follows in each certificate (§4.2.1.13); "" for none
 	OCSPURL string // where OCSP requests are answered, into each certificate (§4.2.2.1); "" for none

@@ -29,6 +29,7 @@ type Profile struct {
 	Subject     pkix.Name          // of the organisation; without common name
 	CommonName  bool               // the first DNS name that is short enough is the common name too
 	MustStaple  MustStaple
+	Policies    []x509.OID      // under which it is issued (RFC 5280 §4.2.1.4)
 	Names       NameConstraints // of what may be ordered; not in the certificate
 }
 
@@ -157,6 +158,7 @@ func (p *Profile) fill(tmpl *x509.Certificate, staple bool) {
 	if tmpl.ExtKeyUsage = p.Usages; len(p.Usages) == 0 {
 		tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	}
+	tmpl.Policies = p.Policies
 	tmpl.Subject = p.Subject
 	if p.CommonName {
 		const longest = 64 // ub-common-name, RFC 5280 appendix A.1

@@ -26,7 +26,7 @@ func TestACertificateLooksAsItsProfileSays(t *testing.T) {
 	long := strings.Repeat("x", 60) + ".example.org"
 	p := Profile{Name: "ov", Validity: 30 * 24 * time.Hour, Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		Subject:    pkix.Name{Organization: []string{"Example University"}, Locality: []string{"Town"}, Country: []string{"DE"}},
-		CommonName: true, MustStaple: StapleAlways}
+		CommonName: true, MustStaple: StapleAlways, Policies: []x509.OID{must(x509.ParseOID("2.23.140.1.2.2"))}}
 	r := request(long, "www.example.org", "192.0.2.7")
 	r.Profile = &p
 	c, err := i.Issue(t.Context(), r)
@@ -39,6 +39,9 @@ func TestACertificateLooksAsItsProfileSays(t *testing.T) {
 	}
 	if got, want := cert.Subject.String(), "CN=www.example.org,O=Example University,L=Town,C=DE"; got != want {
 		t.Errorf("its subject is %s; want %s", got, want)
+	}
+	if len(cert.Policies) != 1 || cert.Policies[0].String() != "2.23.140.1.2.2" {
+		t.Errorf("its policies are %v", cert.Policies)
 	}
 	if !hasStaple(cert) {
 		t.Error("it is not must-staple")

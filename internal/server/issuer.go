@@ -69,6 +69,11 @@ func profile(c *config.Profile) issuer.Profile {
 	for _, k := range c.Keys {
 		p.Keys = append(p.Keys, issuer.KeyType(k))
 	}
+	for _, s := range c.Policies {
+		if oid, err := x509.ParseOID(s); err == nil { // Read has checked it
+			p.Policies = append(p.Policies, oid)
+		}
+	}
 	for _, u := range c.Usage {
 		usage := x509.ExtKeyUsageServerAuth
 		if u == "client" {
