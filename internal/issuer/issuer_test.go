@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -163,11 +164,14 @@ func TestFinishAfterACrashGivesTheCertificateThatWasIntended(t *testing.T) {
 // counting counts the signatures of a key.
 type counting struct {
 	crypto.Signer
+	mu         sync.Mutex
 	signatures int
 }
 
 func (c *counting) Sign(r io.Reader, digest []byte, o crypto.SignerOpts) ([]byte, error) {
+	c.mu.Lock()
 	c.signatures++
+	c.mu.Unlock()
 	return c.Signer.Sign(r, digest, o)
 }
 
@@ -190,6 +194,41 @@ func TestAnOrderThatIsNotReadyGetsNoSignature(t *testing.T) {
 	}
 	if _, err := i.Issue(ctx, r); !errors.Is(err, store.ErrConflict) || key.signatures != 1 {
 		t.Errorf("the second: %v, %d signatures; want a conflict and none", err, key.signatures)
+	}
+}
+
+func TestFinalizingAtOnceGivesOneSignature(t *testing.T) {
+	key := &counting{Signer: must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))}
+	i := newIssuer(t, key)
+	ctx, now := t.Context(), time.Now()
+	a := store.Account{Directory: "main", Thumbprint: "t", JWK: []byte("{}"), Status: acme.Valid, Created: now}
+	if err := i.Store.NewAccount(ctx, &a); err != nil {
+		t.Fatal(err)
+	}
+	o := store.Order{Account: a.ID, Status: acme.Ready, Identifiers: ids("www.example.org"), Created: now, Expires: now.Add(time.Hour)}
+	if err := i.Store.NewOrder(ctx, &o, nil); err != nil {
+		t.Fatal(err)
+	}
+	const requests = 16
+	errs := make(chan error, requests)
+	for range requests {
+		r := request("www.example.org")
+		r.Order, r.Account = o.ID, a.ID
+		go func() {
+			_, err := i.Issue(ctx, r)
+			errs <- err
+		}()
+	}
+	won := 0
+	for range requests {
+		if err := <-errs; err == nil {
+			won++
+		} else if !errors.Is(err, store.ErrConflict) {
+			t.Error(err)
+		}
+	}
+	if won != 1 || key.signatures != 1 {
+		t.Errorf("%d requests got a certificate, with %d signatures; want one", won, key.signatures)
 	}
 }
 
