@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"vidimus/internal/acme"
@@ -39,6 +40,11 @@ func (s *Server) loadAuthz(r *request, id int64) (store.Authz, error) {
 	if err != nil {
 		return a, fmt.Errorf("reading authorization %d: %w", id, err)
 	}
+	return s.asOfNow(a), nil
+}
+
+// asOfNow is an authorization with the status that its end gives it.
+func (s *Server) asOfNow(a store.Authz) store.Authz {
 	if !s.Now().Before(a.Expires) {
 		switch a.Status {
 		case acme.Pending:
@@ -47,7 +53,7 @@ func (s *Server) loadAuthz(r *request, id int64) (store.Authz, error) {
 			a.Status = acme.Expired
 		}
 	}
-	return a, nil
+	return a
 }
 
 // authz shows an authorization, or gives it up (RFC 8555 §7.5, §7.5.2).
@@ -122,17 +128,15 @@ func (s *Server) challenge(r *request) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	c, err := s.Store.Challenge(r.http.Context(), id)
-	if errors.Is(err, store.ErrNotFound) {
+	a, err := s.Store.AuthzOf(r.http.Context(), id)
+	if errors.Is(err, store.ErrNotFound) || err == nil && a.Account != r.account.ID {
 		return reply{}, notFound("there is no challenge %d of this account", id)
 	}
 	if err != nil {
 		return reply{}, fmt.Errorf("reading challenge %d: %w", id, err)
 	}
-	a, err := s.loadAuthz(r, c.Authz)
-	if err != nil {
-		return reply{}, err
-	}
+	a = s.asOfNow(a)
+	c := a.Challenges[slices.IndexFunc(a.Challenges, func(c store.Challenge) bool { return c.ID == id })]
 	if !r.asGET() && c.Status == acme.Pending && a.Status == acme.Pending {
 		var in struct{}
 		if err := r.decode(&in); err != nil {

@@ -42,10 +42,7 @@ type Certificate struct {
 func (s *Store) BeginIssuance(ctx context.Context, c Certificate, predecessor string) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if c.Order != 0 {
-			if err := move(ctx, tx, acme.Orders, "acme_order", c.Order, acme.Ready, acme.Processing); err != nil {
-				return err
-			}
-			if err := changeOne(ctx, tx, `UPDATE acme_order SET serial = $1 WHERE id = $2`, c.Serial, c.Order); err != nil {
+			if err := move(ctx, tx, acme.Orders, "acme_order", c.Order, acme.Ready, acme.Processing, column{"serial", c.Serial}); err != nil {
 				return err
 			}
 		}
@@ -61,12 +58,12 @@ func (s *Store) BeginIssuance(ctx context.Context, c Certificate, predecessor st
 			c.TBS, c.SPKI, millis(c.NotBefore), millis(c.NotAfter), millis(c.Created)); err != nil {
 			return err
 		}
-		names := make([]string, len(c.Names))
+		names, rows := make([]string, len(c.Names)), make([][]any, len(c.Names))
 		for i, n := range c.Names {
-			if _, err := tx.ExecContext(ctx, `INSERT INTO certificate_name (value, serial) VALUES ($1, $2)`, n.Value, c.Serial); err != nil {
-				return err
-			}
-			names[i] = n.Value
+			names[i], rows[i] = n.Value, []any{n.Value, c.Serial}
+		}
+		if err := insertAll(ctx, tx, `INSERT INTO certificate_name (value, serial)`, rows); err != nil {
+			return err
 		}
 		return record(ctx, tx, audit.Event{Action: audit.CertificateIntended, Object: c.Serial, Detail: audit.Detail{
 			"issuer": c.Issuer, "authority_key": c.AuthorityKey, "names": names, "order": c.Order, "account": c.Account,

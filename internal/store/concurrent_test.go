@@ -74,6 +74,49 @@ func TestAuthorizationsThatFinishAtOnceMakeTheOrderReady(t *testing.T) {
 	})
 }
 
+// An order that takes up authorizations while they become valid is ready, or not made.
+func TestOrderTakesUpAuthorizationsThatFinish(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		account := newTestAccount(t, s, "thumbprint")
+		for i := range rounds {
+			var authzs []*Authz
+			var ids []identifier.Identifier
+			for _, name := range []string{"a", "b"} {
+				id := identifier.Identifier{Type: identifier.DNS, Value: fmt.Sprintf("%s%d.example.org", name, i)}
+				z := &Authz{Account: account.ID, Identifier: id, Status: acme.Pending, Reusable: true, Created: day, Expires: day.Add(time.Hour),
+					Challenges: []Challenge{{Type: acme.HTTP01, Token: name, Status: acme.Pending}}}
+				if err := s.NewAuthz(t.Context(), z); err != nil {
+					t.Fatal(err)
+				}
+				if err := s.StartChallenge(t.Context(), z.Challenges[0].ID); err != nil {
+					t.Fatal(err)
+				}
+				z.Recorded = true
+				authzs, ids = append(authzs, z), append(ids, id)
+			}
+			o := Order{Account: account.ID, Status: acme.Pending, Identifiers: ids, Created: day, Expires: day.Add(time.Hour)}
+			finish := func(z *Authz) func() error {
+				c := z.Challenges[0]
+				return func() error { return s.FinishChallenge(context.Background(), c, nil, day, day.Add(time.Hour)) }
+			}
+			errs := race(func() error { return s.NewOrder(context.Background(), &o, authzs) }, finish(authzs[0]), finish(authzs[1]))
+			if errors.Is(errs[0], ErrConflict) {
+				errs[0] = nil
+				o.ID = 0
+			}
+			if errors.Join(errs...) != nil {
+				t.Fatal(errs)
+			}
+			if o.ID == 0 {
+				continue
+			}
+			if got, err := s.Order(t.Context(), o.ID); err != nil || got.Status != acme.Ready || len(got.Authzs) != 2 || len(got.Identifiers) != 2 {
+				t.Fatalf("the order is %+v, %v; want ready", got, err)
+			}
+		}
+	})
+}
+
 func TestAuthorizationThatIsGivenUpLeavesNoOrderReady(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *Store) {
 		account := newTestAccount(t, s, "thumbprint")

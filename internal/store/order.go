@@ -68,63 +68,95 @@ func (s *Store) NewOrder(ctx context.Context, o *Order, authzs []*Authz) error {
 		if err != nil {
 			return err
 		}
-		o.Authzs = make([]int64, len(authzs))
-		done := make(map[*Authz]bool)
-		for i, a := range authzs {
-			record := newAuthz
-			if a.Recorded {
-				record = takeUp
+		var fresh []*Authz
+		seen := make(map[*Authz]bool)
+		for _, a := range authzs {
+			if seen[a] {
+				continue
 			}
-			if !done[a] {
-				if err := record(ctx, tx, a); err != nil {
-					return err
-				}
-				done[a] = true
-			}
-			o.Authzs[i] = a.ID
-			if _, err := tx.ExecContext(ctx, `INSERT INTO order_authz (order_id, position, authz_id) VALUES ($1, $2, $3)`,
-				o.ID, i, a.ID); err != nil {
+			seen[a] = true
+			if !a.Recorded {
+				fresh = append(fresh, a)
+			} else if err := takeUp(ctx, tx, a); err != nil {
 				return err
 			}
 		}
-		return nil
+		if err := newAuthzs(ctx, tx, fresh); err != nil {
+			return err
+		}
+		o.Authzs = make([]int64, len(authzs))
+		rows := make([][]any, len(authzs))
+		for i, a := range authzs {
+			o.Authzs[i] = a.ID
+			rows[i] = []any{o.ID, i, a.ID}
+		}
+		return insertAll(ctx, tx, `INSERT INTO order_authz (order_id, position, authz_id)`, rows)
 	})
 }
 
-func newAuthz(ctx context.Context, tx *sql.Tx, a *Authz) (err error) {
-	a.ID, err = insert(ctx, tx, `INSERT INTO authz (account_id, type, value, wildcard, subdomains, reusable, status, created_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,
-		a.Account, a.Identifier.Type, a.Identifier.Value, a.Wildcard, a.Subdomains, a.Reusable, a.Status, millis(a.Created), millis(a.Expires))
+// newAuthzs records authorizations with their challenges, and sets the IDs.
+func newAuthzs(ctx context.Context, tx *sql.Tx, authzs []*Authz) error {
+	rows := make([][]any, len(authzs))
+	for i, a := range authzs {
+		rows[i] = []any{a.Account, a.Identifier.Type, a.Identifier.Value, a.Wildcard, a.Subdomains, a.Reusable, a.Status, millis(a.Created), millis(a.Expires)}
+	}
+	ids, err := insertNumbered(ctx, tx, `INSERT INTO authz
+		(account_id, type, value, wildcard, subdomains, reusable, status, created_at, expires_at)`, rows)
 	if err != nil {
 		return err
 	}
-	for i := range a.Challenges {
-		c := &a.Challenges[i]
-		c.Authz, c.Account = a.ID, a.Account
-		c.ID, err = insert(ctx, tx, `INSERT INTO challenge (authz_id, type, token, status) VALUES ($1, $2, $3, $4) RETURNING id`,
-			c.Authz, c.Type, c.Token, c.Status)
-		if err != nil {
-			return err
+	var challenges []*Challenge
+	rows = nil
+	for i, a := range authzs {
+		a.ID = ids[i]
+		for k := range a.Challenges {
+			c := &a.Challenges[k]
+			c.Authz, c.Account = a.ID, a.Account
+			challenges = append(challenges, c)
+			rows = append(rows, []any{c.Authz, c.Type, c.Token, c.Status})
 		}
+	}
+	if ids, err = insertNumbered(ctx, tx, `INSERT INTO challenge (authz_id, type, token, status)`, rows); err != nil {
+		return err
+	}
+	for i, c := range challenges {
+		c.ID = ids[i]
 	}
 	return nil
 }
 
 // Order finds an order.
-func (s *Store) Order(ctx context.Context, id int64) (Order, error) {
-	o, err := one(ctx, s.read, func(row scanner) (o Order, err error) {
+func (s *Store) Order(ctx context.Context, id int64) (o Order, err error) {
+	type part struct {
+		Order
+		authz int64
+	}
+	// A row for each authorization; the first alone has the identifiers, which are many
+	// when the rows are.
+	all, err := collect(ctx, s.read, func(row scanner) (p part, err error) {
 		var serial sql.NullString
+		var authz sql.NullInt64
+		o := &p.Order
 		err = row.Scan(&o.ID, &o.Account, &o.Status, jsonColumn{&o.Identifiers}, &o.Replaces, &o.Profile, jsonColumn{&o.Error}, &serial,
-			timeColumn{&o.Created}, timeColumn{&o.Expires}, timeColumn{&o.NotBefore}, timeColumn{&o.NotAfter})
-		o.Serial = serial.String
-		return o, err
-	}, `SELECT id, account_id, status, identifiers, replaces, profile, error, serial, created_at, expires_at, not_before, not_after FROM acme_order WHERE id = $1`, id)
+			timeColumn{&o.Created}, timeColumn{&o.Expires}, timeColumn{&o.NotBefore}, timeColumn{&o.NotAfter}, &authz)
+		o.Serial, p.authz = serial.String, authz.Int64
+		return p, err
+	}, `SELECT o.id, o.account_id, o.status, CASE WHEN COALESCE(a.position, 0) = 0 THEN o.identifiers END, o.replaces, o.profile,
+			o.error, o.serial, o.created_at, o.expires_at, o.not_before, o.not_after, a.authz_id
+		FROM acme_order o LEFT JOIN order_authz a ON a.order_id = o.id WHERE o.id = $1 ORDER BY a.position`, id)
 	if err != nil {
 		return o, err
 	}
-	o.Authzs, err = collect(ctx, s.read, func(row scanner) (id int64, err error) { return id, row.Scan(&id) },
-		`SELECT authz_id FROM order_authz WHERE order_id = $1 ORDER BY position`, id)
-	return o, err
+	if len(all) == 0 {
+		return o, ErrNotFound
+	}
+	o = all[0].Order
+	for _, p := range all {
+		if p.authz != 0 {
+			o.Authzs = append(o.Authzs, p.authz)
+		}
+	}
+	return o, nil
 }
 
 // OrdersOf lists up to limit orders of an account that are not invalid, newest
@@ -148,12 +180,46 @@ func scanChallenge(row scanner) (c Challenge, err error) {
 
 // Authz finds an authorization with its challenges.
 func (s *Store) Authz(ctx context.Context, id int64) (Authz, error) {
-	a, err := one(ctx, s.read, scanAuthz, `SELECT `+authzColumns+` WHERE id = $1`, id)
+	return s.authz(ctx, `a.id = $1`, id)
+}
+
+// AuthzOf finds the authorization of a challenge, with all its challenges.
+func (s *Store) AuthzOf(ctx context.Context, challenge int64) (Authz, error) {
+	return s.authz(ctx, `a.id = (SELECT authz_id FROM challenge WHERE id = $1)`, challenge)
+}
+
+func (s *Store) authz(ctx context.Context, where string, arg any) (a Authz, err error) {
+	type part struct {
+		Authz
+		one Challenge
+	}
+	all, err := collect(ctx, s.read, func(row scanner) (p part, err error) {
+		a, c := &p.Authz, &p.one
+		var id sql.NullInt64
+		var kind, token, status sql.NullString
+		err = row.Scan(&a.ID, &a.Account, &a.Identifier.Type, &a.Identifier.Value, &a.Wildcard, &a.Subdomains, &a.Reusable, &a.Status,
+			timeColumn{&a.Created}, timeColumn{&a.Expires},
+			&id, &kind, &token, &status, timeColumn{&c.Validated}, jsonColumn{&c.Error}, jsonColumn{&c.Record})
+		c.ID, c.Type, c.Token, c.Status = id.Int64, acme.ChallengeType(kind.String), token.String, acme.Status(status.String)
+		return p, err
+	}, `SELECT a.id, a.account_id, a.type, a.value, a.wildcard, a.subdomains, a.reusable, a.status, a.created_at, a.expires_at,
+			c.id, c.type, c.token, c.status, c.validated_at, c.error, c.record
+		FROM authz a LEFT JOIN challenge c ON c.authz_id = a.id WHERE `+where+` ORDER BY c.id`, arg)
 	if err != nil {
 		return a, err
 	}
-	a.Challenges, err = collect(ctx, s.read, scanChallenge, `SELECT `+challengeColumns+` WHERE authz_id = $1 ORDER BY id`, id)
-	return a, err
+	if len(all) == 0 {
+		return a, ErrNotFound
+	}
+	a = all[0].Authz
+	a.Recorded, a.Challenges = true, []Challenge{}
+	for _, p := range all {
+		if c := p.one; c.ID != 0 { // one granted by the host database has none
+			c.Authz, c.Account = a.ID, a.Account
+			a.Challenges = append(a.Challenges, c)
+		}
+	}
+	return a, nil
 }
 
 // Challenge finds a challenge.
@@ -172,26 +238,18 @@ func (s *Store) StartChallenge(ctx context.Context, id int64) error {
 // ready once all its authorizations are valid. A problem of nil means success.
 func (s *Store) FinishChallenge(ctx context.Context, c Challenge, problem *acme.Problem, now, expires time.Time) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if err := s.lockOrdersOf(ctx, tx, c.Authz); err != nil {
-			return err
+		if problem == nil {
+			return s.challengeSucceeded(ctx, tx, c, now, expires)
 		}
 		if err := recordValidation(ctx, tx, c, problem); err != nil {
 			return err
 		}
-		if problem == nil {
-			return challengeSucceeded(ctx, tx, c, now, expires)
-		}
-		if err := move(ctx, tx, acme.Challenges, "challenge", c.ID, acme.Processing, acme.Invalid); err != nil {
+		if err := move(ctx, tx, acme.Challenges, "challenge", c.ID, acme.Processing, acme.Invalid,
+			column{"error", toJSON(problem)}, column{"record", toJSON(c.Record)}); err != nil {
 			return err
 		}
-		if err := changeOne(ctx, tx, `UPDATE challenge SET error = $1, record = $2 WHERE id = $3`, toJSON(problem), toJSON(c.Record), c.ID); err != nil {
-			return err
-		}
-		if err := move(ctx, tx, acme.Authorizations, "authz", c.Authz, acme.Pending, acme.Invalid); err != nil {
+		if err := move(ctx, tx, acme.Authorizations, "authz", c.Authz, acme.Pending, acme.Invalid, column{"reusable", false}); err != nil {
 			return keepChallenge(err)
-		}
-		if err := notReusable(ctx, tx, c.Authz); err != nil {
-			return err
 		}
 		return failOrdersOf(ctx, tx, c.Authz, problem)
 	})
@@ -223,15 +281,16 @@ func recordValidation(ctx context.Context, tx *sql.Tx, c Challenge, problem *acm
 	return record(ctx, tx, e)
 }
 
-// lockOrdersOf keeps the orders of an authorization from changing: of two of their
-// authorizations that become valid at once, the second must see the first.
-func (s *Store) lockOrdersOf(ctx context.Context, tx *sql.Tx, authz int64) error {
-	if s.lock() == "" {
-		return nil
+// ordersOf lists the orders of an authorization, and keeps them from changing: of two of
+// their authorizations that become valid at once, the second must see the first. It
+// comes after the change of the authorization, which who takes it up waits for.
+func (s *Store) ordersOf(ctx context.Context, tx *sql.Tx, authz int64) ([]int64, error) {
+	lock := s.lock()
+	if lock != "" {
+		lock += " OF o"
 	}
-	_, err := tx.ExecContext(ctx, `SELECT id FROM acme_order WHERE id IN (SELECT order_id FROM order_authz WHERE authz_id = $1)
-		ORDER BY id`+s.lock(), authz)
-	return err
+	return collect(ctx, tx, scanID, `SELECT o.id FROM order_authz a JOIN acme_order o ON o.id = a.order_id
+		WHERE a.authz_id = $1 AND o.status = 'pending' ORDER BY o.id`+lock, authz)
 }
 
 // keepChallenge lets a challenge's result stand when its authorization has already
@@ -243,27 +302,33 @@ func keepChallenge(err error) error {
 	return err
 }
 
-func challengeSucceeded(ctx context.Context, tx *sql.Tx, c Challenge, now, expires time.Time) error {
-	if err := move(ctx, tx, acme.Challenges, "challenge", c.ID, acme.Processing, acme.Valid); err != nil {
+func (s *Store) challengeSucceeded(ctx context.Context, tx *sql.Tx, c Challenge, now, expires time.Time) error {
+	if err := recordValidation(ctx, tx, c, nil); err != nil {
 		return err
 	}
-	if err := changeOne(ctx, tx, `UPDATE challenge SET validated_at = $1, record = $2 WHERE id = $3`, millis(now), toJSON(c.Record), c.ID); err != nil {
+	if err := move(ctx, tx, acme.Challenges, "challenge", c.ID, acme.Processing, acme.Valid,
+		column{"validated_at", millis(now)}, column{"record", toJSON(c.Record)}); err != nil {
 		return err
 	}
-	if err := move(ctx, tx, acme.Authorizations, "authz", c.Authz, acme.Pending, acme.Valid); err != nil {
+	if err := move(ctx, tx, acme.Authorizations, "authz", c.Authz, acme.Pending, acme.Valid,
+		column{"expires_at", millis(expires)}, column{"reusable", true}); err != nil {
 		return keepChallenge(err)
-	}
-	if err := changeOne(ctx, tx, `UPDATE authz SET expires_at = $1, reusable = TRUE WHERE id = $2`, millis(expires), c.Authz); err != nil {
-		return err
 	}
 	if err := supersede(ctx, tx, c.Authz); err != nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, `UPDATE acme_order SET status = 'ready' WHERE status = 'pending'
-		AND id IN (SELECT order_id FROM order_authz WHERE authz_id = $1)
-		AND NOT EXISTS (SELECT 1 FROM order_authz o JOIN authz a ON a.id = o.authz_id
-			WHERE o.order_id = acme_order.id AND a.status <> 'valid')`, c.Authz)
-	return err
+	orders, err := s.ordersOf(ctx, tx, c.Authz)
+	if err != nil {
+		return err
+	}
+	for _, id := range orders {
+		if _, err := tx.ExecContext(ctx, `UPDATE acme_order SET status = 'ready' WHERE id = $1 AND status = 'pending'
+			AND NOT EXISTS (SELECT 1 FROM order_authz o JOIN authz a ON a.id = o.authz_id
+				WHERE o.order_id = $1 AND a.status <> 'valid')`, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func failOrdersOf(ctx context.Context, tx *sql.Tx, authz int64, problem *acme.Problem) error {
@@ -276,16 +341,10 @@ func failOrdersOf(ctx context.Context, tx *sql.Tx, authz int64, problem *acme.Pr
 // count on it, become invalid.
 func (s *Store) DeactivateAuthz(ctx context.Context, id int64, from acme.Status, problem *acme.Problem) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if err := s.lockOrdersOf(ctx, tx, id); err != nil {
-			return err
-		}
-		if err := move(ctx, tx, acme.Authorizations, "authz", id, from, acme.Deactivated); err != nil {
+		if err := move(ctx, tx, acme.Authorizations, "authz", id, from, acme.Deactivated, column{"reusable", false}); err != nil {
 			return err
 		}
 		if err := record(ctx, tx, audit.Event{Action: audit.AuthzDeactivated, Object: object(id)}); err != nil {
-			return err
-		}
-		if err := notReusable(ctx, tx, id); err != nil {
 			return err
 		}
 		return failOrdersOf(ctx, tx, id, problem)
@@ -295,9 +354,6 @@ func (s *Store) DeactivateAuthz(ctx context.Context, id int64, from acme.Status,
 // InvalidateOrder ends an order that is in the status from.
 func (s *Store) InvalidateOrder(ctx context.Context, id int64, from acme.Status, problem *acme.Problem) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if err := move(ctx, tx, acme.Orders, "acme_order", id, from, acme.Invalid); err != nil {
-			return err
-		}
-		return changeOne(ctx, tx, `UPDATE acme_order SET error = $1 WHERE id = $2`, toJSON(problem), id)
+		return move(ctx, tx, acme.Orders, "acme_order", id, from, acme.Invalid, column{"error", toJSON(problem)})
 	})
 }

@@ -15,7 +15,7 @@ import (
 // NewAuthz records an authorization that belongs to no order yet (RFC 8555 §7.4.1), and
 // sets its ID and those of its challenges.
 func (s *Store) NewAuthz(ctx context.Context, a *Authz) error {
-	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error { return newAuthz(ctx, tx, a) })
+	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error { return newAuthzs(ctx, tx, []*Authz{a}) })
 }
 
 // ReusableAuthzs lists the authorizations of an account that orders placed now may take
@@ -81,12 +81,6 @@ const supersedeQuery = `UPDATE authz SET reusable = FALSE WHERE reusable AND sta
 	AND account_id = (SELECT account_id FROM authz WHERE id = $1) AND value = (SELECT value FROM authz WHERE id = $1)
 	AND type = (SELECT type FROM authz WHERE id = $1) AND wildcard = (SELECT wildcard FROM authz WHERE id = $1)
 	AND subdomains = (SELECT subdomains FROM authz WHERE id = $1)`
-
-// notReusable takes an authorization that has ended out of what orders look at.
-func notReusable(ctx context.Context, tx *sql.Tx, authz int64) error {
-	_, err := tx.ExecContext(ctx, `UPDATE authz SET reusable = FALSE WHERE id = $1 AND reusable`, authz)
-	return err
-}
 
 // DeactivateAccount ends an account, and what it has begun: authorizations are
 // deactivated, orders that have no certificate yet are invalid, for the reason given

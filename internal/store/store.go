@@ -154,13 +154,24 @@ func changeOne(ctx context.Context, tx execer, query string, args ...any) error 
 	return nil
 }
 
-// move takes an object from one status to another, when its machine has that move
-// and nobody was faster.
-func move(ctx context.Context, tx *sql.Tx, m acme.Machine, table string, id int64, from, to acme.Status) error {
+// column is a value to write.
+type column struct {
+	name  string
+	value any
+}
+
+// move takes an object from one status to another, and writes further columns of it,
+// when its machine has that move and nobody was faster.
+func move(ctx context.Context, tx *sql.Tx, m acme.Machine, table string, id int64, from, to acme.Status, also ...column) error {
 	if !m.Allows(from, to) {
 		return fmt.Errorf("%s: there is no way from %s to %s (RFC 8555 §7.1.6)", table, from, to)
 	}
-	return changeOne(ctx, tx, `UPDATE `+table+` SET status = $1 WHERE id = $2 AND status = $3`, to, id, from)
+	set, args := "", []any{to, id, from}
+	for _, c := range also {
+		args = append(args, c.value)
+		set += fmt.Sprintf(", %s = $%d", c.name, len(args))
+	}
+	return changeOne(ctx, tx, `UPDATE `+table+` SET status = $1`+set+` WHERE id = $2 AND status = $3`, args...)
 }
 
 // insert runs an INSERT … ON CONFLICT DO NOTHING RETURNING id.

@@ -1,0 +1,37 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+)
+
+// insertAll inserts rows, several with one statement; head is "INSERT INTO table
+// (columns)".
+func insertAll(ctx context.Context, tx *sql.Tx, head string, rows [][]any) error {
+	for chunk := range slices.Chunk(rows, maxTogether) {
+		if _, err := tx.ExecContext(ctx, head+` VALUES `+rowsOf(len(chunk), make([]string, len(chunk[0]))...), slices.Concat(chunk...)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// insertNumbered is insertAll for a table that numbers its rows, and returns the numbers,
+// in the order of the rows.
+func insertNumbered(ctx context.Context, tx *sql.Tx, head string, rows [][]any) (ids []int64, err error) {
+	for chunk := range slices.Chunk(rows, maxTogether) {
+		some, err := collect(ctx, tx, scanID, head+` VALUES `+rowsOf(len(chunk), make([]string, len(chunk[0]))...)+` RETURNING id`, slices.Concat(chunk...)...)
+		if err != nil {
+			return nil, err
+		}
+		if len(some) != len(chunk) {
+			return nil, fmt.Errorf("%d of %d rows were inserted", len(some), len(chunk))
+		}
+		// The numbers are given out in the order of the rows, and returned in any.
+		slices.Sort(some)
+		ids = append(ids, some...)
+	}
+	return ids, nil
+}
