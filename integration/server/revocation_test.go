@@ -197,3 +197,69 @@ func TestPlainHTTPCanBeCached(t *testing.T) {
 		t.Errorf("a CRL that isn't there: %s", resp.Status)
 	}
 }
+
+func TestVidimusRenewsWhenOperatorsWantIt(t *testing.T) {
+	v := peer.StartVidimusd(t)
+	h := newHost(t, v, "a.uni.test", "b.uni.test")
+	first, other := h.obtain("a.uni.test")[0], h.obtain("b.uni.test")[0]
+	var called struct{ ID, Count int64 }
+	v.Admin(t, &called, "renew-now", "--host", "a.uni.test", "--explanation-url", "https://www.uni.test/why", "--yes")
+	if called.Count != 1 {
+		t.Fatalf("%d certificates are selected; want 1", called.Count)
+	}
+	// Their ID is known again after a restart.
+	v.Kill()
+	v.Start(t)
+	h.run("renew", "--no-random-sleep-on-renew")
+	if again := h.chain("a.uni.test")[0]; again.SerialNumber.Cmp(first.SerialNumber) == 0 {
+		t.Error("the one that operators want renewed was not")
+	}
+	if again := h.chain("b.uni.test")[0]; again.SerialNumber.Cmp(other.SerialNumber) != 0 {
+		t.Error("the other was renewed too")
+	}
+	var calls []struct{ ID, Certificates, Replaced int64 }
+	v.Admin(t, &calls, "renew-now", "list")
+	if len(calls) != 1 || calls[0].ID != called.ID || calls[0].Certificates != 1 || calls[0].Replaced != 1 {
+		t.Errorf("the list is %+v", calls)
+	}
+}
+
+func TestOperatorsRevokeWhileTheServerRuns(t *testing.T) {
+	v := peer.StartVidimusd(t)
+	h := newHost(t, v, "a.uni.test")
+	chain := h.obtain("a.uni.test")
+	ask := func() int {
+		t.Helper()
+		question, err := ocsp.CreateRequest(chain[0], chain[1], nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.Post(chain[0].OCSPServer[0], "application/ocsp-request", bytes.NewReader(question))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		der, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := ocsp.ParseResponseForCert(der, chain[0], chain[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.Status
+	}
+	if status := ask(); status != ocsp.Good {
+		t.Errorf("before: status %d", status)
+	}
+	var done struct{ Revoked int }
+	v.Admin(t, &done, "certificate", "revoke", "--key", h.live("a.uni.test", "privkey.pem"), "--reason", "keyCompromise", "--yes")
+	if done.Revoked != 1 || ask() != ocsp.Revoked || !revoked(t, v, chain[0].SerialNumber) {
+		t.Errorf("%d revoked; by OCSP %d, by the CRL %v", done.Revoked, ask(), revoked(t, v, chain[0].SerialNumber))
+	}
+	// vidimus hears of it, and takes another key.
+	h.run("renew", "--no-random-sleep-on-renew")
+	if again := h.chain("a.uni.test")[0]; again.SerialNumber.Cmp(chain[0].SerialNumber) == 0 || bytes.Equal(again.RawSubjectPublicKeyInfo, chain[0].RawSubjectPublicKeyInfo) {
+		t.Error("what was revoked is still in use")
+	}
+}

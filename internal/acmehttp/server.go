@@ -58,10 +58,14 @@ type Config struct {
 	Runner    *validation.Runner
 	Blocked   *weakkey.List // keys that are refused besides those on record; nil for none
 	Log       *slog.Logger
-	Nonces    Nonces                 // nil means those of this process
-	Now       func() time.Time       // nil means time.Now
-	Problem   func(acme.ProblemType) // is told of each problem that is answered; may be nil
-	Stopping  context.Context        // once it is done no answer is held back any more; nil means never
+	Nonces    Nonces           // nil means those of this process
+	Now       func() time.Time // nil means time.Now
+	// RenewalRetryAfter is when clients are to ask for renewal information again; 0 means
+	// six hours. Clients take a minute to a day (RFC 9773 §4.3.2).
+	RenewalRetryAfter time.Duration
+
+	Problem  func(acme.ProblemType) // is told of each problem that is answered; may be nil
+	Stopping context.Context        // once it is done no answer is held back any more; nil means never
 }
 
 // Nonces gives out anti-replay nonces, and takes each back once (RFC 8555 §6.5).
@@ -83,6 +87,9 @@ type Server struct {
 
 // New makes a server.
 func New(c Config) *Server {
+	if c.RenewalRetryAfter == 0 {
+		c.RenewalRetryAfter = 6 * time.Hour
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}

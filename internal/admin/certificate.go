@@ -97,5 +97,5 @@ func certificates(t *tool) *cobra.Command {
 			return err
 		}),
 	}
-	return group("certificate", "Look up certificates", list, show)
+	return group("certificate", "Look up and revoke certificates", list, show, revokeCommand(t))
 }

@@ -67,6 +67,9 @@ const (
 	KeyBlocked          Action = "key.blocked" // object: SHA-256 of the subject public key info
 	KeyUnblocked        Action = "key.unblocked"
 
+	RenewalCalled Action = "renewal.called" // by an operator; object: its number
+	RenewalUndone Action = "renewal.undone"
+
 	ServerStarted Action = "server.started"
 	BackedUp      Action = "server.backed-up" // object: where to
 	Restored      Action = "server.restored"  // from a backup

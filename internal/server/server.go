@@ -253,7 +253,8 @@ func (s *Server) acme(pages http.Handler) http.Handler {
 				Subdomains: k == 1 && c.SubdomainAuthorization})
 		}
 	}
-	c := acmehttp.Config{Blocked: s.blocked, Stopping: s.stopping, Problem: s.metrics.Problem, BaseURL: s.URL, Endpoints: endpoints, Store: s.store, Directory: s.dir, Runner: s.runner, Log: s.log}
+	c := acmehttp.Config{Blocked: s.blocked, Stopping: s.stopping, Problem: s.metrics.Problem, BaseURL: s.URL, Endpoints: endpoints, Store: s.store, Directory: s.dir, Runner: s.runner, Log: s.log,
+		RenewalRetryAfter: time.Duration(s.config.RenewalInfo.RetryAfter)}
 	if s.nonces != nil {
 		c.Nonces = s.nonces
 	}
