@@ -188,10 +188,10 @@ func TestAValidationFailsWhereCAAForbids(t *testing.T) {
 			m.Answer = []dns.RR{rr(t, q.Name+` 1 IN CAA 0 issue "ca.example.net; validationmethods=http-01"`)}
 		}
 	})
-	for directory, want := range map[string]acme.Status{"main": acme.Invalid, "other": acme.Valid} {
+	for looks, want := range map[bool]acme.Status{true: acme.Invalid, false: acme.Valid} {
 		db := openStore(t, filepath.Join(t.TempDir(), "test.db"))
 		o, c := asked(t, db)
-		r := &Runner{Validator: &Validator{Resolver: &Recursive{Servers: []string{server}}}, Store: db, Log: slog.New(slog.DiscardHandler), Directories: map[string]Policy{directory: {Accounts: strings.TrimSuffix(account, "7"), Identities: identities, CAA: true}}}
+		r := &Runner{Validator: &Validator{Resolver: &Recursive{Servers: []string{server}}}, Store: db, Log: slog.New(slog.DiscardHandler), Directories: map[string]Policy{"main": {Accounts: strings.TrimSuffix(account, "7"), Identities: identities, CAA: looks}}}
 		r.Start(c)
 		r.Hold(t.Context(), c.Authz, time.Minute)
 		got, err := db.Challenge(t.Context(), c.ID)

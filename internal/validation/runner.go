@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -48,7 +49,7 @@ type Runner struct {
 	Store       *store.Store
 	Log         *slog.Logger
 	Now         func() time.Time  // nil means time.Now
-	Directories map[string]Policy // by ACME directory
+	Directories map[string]Policy // by ACME directory; nil means that all are of the zero Policy
 
 	busy sync.WaitGroup
 	once sync.Once
@@ -235,10 +236,18 @@ func (r *Runner) run(ctx context.Context, j job) error {
 		return nil // somebody else has recorded a result
 	}
 	c := a.Challenges[i]
+	if _, ok := r.Directories[account.Directory]; !ok && r.Directories != nil {
+		return fmt.Errorf("the ACME directory %s is not configured any more", account.Directory)
+	}
 	req := r.request(account, a.Identifier, a.Wildcard)
 	req.Subdomains = a.Subdomains
 	req.Type, req.Token, req.KeyAuthorization = c.Type, c.Token, c.Token+"."+account.Thumbprint
-	res := r.Validator.Validate(ctx, req)
+	var res Result
+	if account.Status == acme.Valid {
+		res = r.Validator.Validate(ctx, req)
+	} else {
+		res.Problem = acme.Problemf(acme.Unauthorized, "the account is %s", account.Status)
+	}
 	if ctx.Err() != nil {
 		return ctx.Err() // given up, not refuted
 	}

@@ -148,6 +148,34 @@ func TestResumeTakesUpWhatARestartCutShort(t *testing.T) {
 	}
 }
 
+func TestNothingIsProvedForAnAccountThatIsDeactivated(t *testing.T) {
+	db := openStore(t, filepath.Join(t.TempDir(), "test.db"))
+	_, c := asked(t, db)
+	r, release := newRunner(db, rightTXT())
+	if err := db.DeactivateAccount(t.Context(), c.Account, acme.Problemf(acme.Unauthorized, "deactivated")); err != nil {
+		t.Fatal(err)
+	}
+	close(release)
+	r.Start(c)
+	r.Wait(t.Context())
+	if got, err := db.Challenge(t.Context(), c.ID); err != nil || got.Status != acme.Invalid {
+		t.Errorf("challenge %s, %v; want it invalid", got.Status, err)
+	}
+}
+
+func TestNothingIsValidatedForADirectoryThatIsNotConfigured(t *testing.T) {
+	db := openStore(t, filepath.Join(t.TempDir(), "test.db"))
+	_, c := asked(t, db)
+	r, release := newRunner(db, rightTXT())
+	r.Directories = map[string]Policy{"other": {}}
+	close(release)
+	r.Start(c)
+	r.Wait(t.Context())
+	if got, err := db.Challenge(t.Context(), c.ID); err != nil || got.Status != acme.Processing {
+		t.Errorf("challenge %s, %v; want it to stay processing", got.Status, err)
+	}
+}
+
 func TestTheFirstResultStands(t *testing.T) {
 	db := openStore(t, filepath.Join(t.TempDir(), "test.db"))
 	_, c := asked(t, db)
