@@ -12,9 +12,10 @@ import (
 const (
 	// takeOverEvery is how often a server looks for what another has left unfinished.
 	takeOverEvery = 3 * time.Second
-	// validationAge is when a validation without a result is taken over. One that is
-	// merely slow is then run twice, and the first result counts.
-	validationAge = 15 * time.Second
+	// validationAge is when a validation without a result is taken over: later than it
+	// may take. One that has waited for its turn is then run twice, and the first result
+	// counts.
+	validationAge = 25 * time.Second
 	// issuanceAge is the same for an issuance without a signature on record.
 	issuanceAge = 5 * time.Second
 	// takeOverMost bounds what is taken over at once.
