@@ -125,6 +125,7 @@ func TestKillLeavesEverySerialOnRecord(t *testing.T) {
 	for _, l := range loaders {
 		total += onRecord(t, v, l)
 	}
+	audited(t, v, loaders...)
 	t.Logf("%d certificates were given out over %d kills", total, kills)
 }
 

@@ -80,6 +80,7 @@ func TestReplicasAreKilledAndEveryClientEndsWithItsCertificate(t *testing.T) {
 	for _, l := range loaders {
 		total += onRecord(t, &r.Vidimusd, l)
 	}
+	audited(t, &r.Vidimusd, loaders...)
 	t.Logf("%d certificates without challenge and %d with", total, done.Load())
 }
 

@@ -63,6 +63,9 @@ func (m *Manifest) nothingThere(config string, at func(File) string) error {
 			paths = append(paths, at(f))
 		}
 	}
+	if f := m.Database; f.Target != "" { // SQLite would take these for the new database's
+		paths = append(paths, at(f)+"-wal", at(f)+"-shm", at(f)+"-journal")
+	}
 	var there []string
 	for _, p := range paths {
 		if _, err := os.Lstat(p); !errors.Is(err, os.ErrNotExist) {

@@ -345,13 +345,18 @@ func (i *Issuer) Directories() []string {
 	return []string{i.Name}
 }
 
+// path makes the name of a file absolute, and notes it.
 func (r *reader) path(p string) string {
+	p = r.folder(p)
+	r.files = append(r.files, p)
+	return p
+}
+
+func (r *reader) folder(p string) string {
 	if !filepath.IsAbs(p) {
 		p = filepath.Join(r.dir, p)
 	}
-	p = filepath.Clean(p)
-	r.files = append(r.files, p)
-	return p
+	return filepath.Clean(p)
 }
 
 func (r *reader) address(path, s string, required bool) {

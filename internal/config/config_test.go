@@ -153,6 +153,7 @@ func TestParseNamesEachMistakeWithItsLine(t *testing.T) {
 		{"TLS by others", good + "tls: {certificate: ca.pem, key: other.key}", "line 18: tls.key: the key in"},
 		{"TLS of nothing", good + "tls:\n  certificate: none.pem\n  key: none.key", "line 19: tls.certificate: \nline 20: tls.key: "},
 		{"log", good + "log: {format: xml, level: loud}", "line 18: log.format: \"xml\" is neither\nline 18: log.level: \"loud\" is none"},
+		{"no folder for the state", good + "state: none", "line 18: state: there is no folder"},
 		{"operating", good + "listen_metrics: 9764\nmax_connections: 3\nproxy_protocol: [\"0.0.0.0/0\", ten]",
 			"line 18: listen_metrics: \nline 19: max_connections: 3 is out of range\nline 20: proxy_protocol[0]: \"0.0.0.0/0\" is everybody\nline 20: proxy_protocol[1]: "},
 		{"two documents", good + "---\nlisten: x\n", "the file holds more than one YAML document"},

@@ -30,9 +30,13 @@ func (c *Config) completeDatabase(r *reader) {
 	}
 }
 
-// StateDir is the folder of the files that the server keeps for itself: that of the
-// database's file, or with PostgreSQL that of the configuration.
+// StateDir is the folder of the files that the server keeps for itself: the one that is
+// named for it, else that of the database's file, or with PostgreSQL that of the
+// configuration.
 func (c *Config) StateDir() string {
+	if c.State != "" {
+		return c.State
+	}
 	if store.IsURL(c.Database) {
 		return c.Dir
 	}

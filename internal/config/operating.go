@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"os"
 )
 
 // Limits and default of Operating.MaxConnections.
@@ -15,6 +16,7 @@ const (
 // Operating is how the server is run: what it shows to those who watch it, and what
 // stands in front of it.
 type Operating struct {
+	State          string         `yaml:"state"`           // folder of what the server keeps for itself; default that of the database's file, with PostgreSQL that of the configuration
 	ListenMetrics  string         `yaml:"listen_metrics"`  // HOST:PORT for /metrics, /healthz and /readyz, without TLS; "" for none
 	MaxConnections int            `yaml:"max_connections"` // at each listener, 16 to 1,000,000; default 8192
 	ProxyProtocol  []string       `yaml:"proxy_protocol"`  // networks of the balancers that send the PROXY protocol
@@ -23,6 +25,12 @@ type Operating struct {
 
 func (o *Operating) complete(r *reader) {
 	r.address("listen_metrics", o.ListenMetrics, false)
+	if o.State != "" {
+		o.State = r.folder(o.State)
+		if info, err := os.Stat(o.State); err != nil || !info.IsDir() {
+			r.add("state", "there is no folder %s", o.State)
+		}
+	}
 	switch n := o.MaxConnections; {
 	case n == 0:
 		o.MaxConnections = DefaultConnections
