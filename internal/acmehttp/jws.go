@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/ed25519"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -104,6 +105,10 @@ func (r *request) setSigner(key *jose.JSONWebKey) (err error) {
 func signerOf(key *jose.JSONWebKey) (signer, error) {
 	if !key.Valid() || !key.IsPublic() {
 		return signer{}, errors.New("it is not a valid public key")
+	}
+	// Before anything is verified with it: the larger the key, the longer that takes.
+	if pub, ok := key.Key.(*rsa.PublicKey); ok && (pub.N.BitLen() < issuer.MinRSA || pub.N.BitLen() > issuer.MaxRSA) {
+		return signer{}, fmt.Errorf("an RSA key of %d bits is not accepted; use %d to %d", pub.N.BitLen(), issuer.MinRSA, issuer.MaxRSA)
 	}
 	sum, err := key.Thumbprint(crypto.SHA256)
 	return signer{key, base64.RawURLEncoding.EncodeToString(sum)}, err

@@ -3,9 +3,13 @@ package acmehttp_test
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -63,4 +67,21 @@ func TestAnAccountMayHaveAKeyOfEd25519(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.send(jws{path: "/new-account", payload: "{}", embed: true, key: ed, alg: jose.EdDSA}).want(201)
+}
+
+// The signature is not looked at: the larger the key, the longer that takes.
+func TestAKeyOfTheWrongSizeIsRefusedUnseen(t *testing.T) {
+	c := newServer(t).client("main-open")
+	for bits, want := range map[uint]string{1024: "1024 bits", 8200: "8200 bits"} {
+		n := new(big.Int).Lsh(big.NewInt(1), bits-1)
+		jwk, err := json.Marshal(jose.JSONWebKey{Key: &rsa.PublicKey{N: n.SetBit(n, 0, 1), E: 1<<31 - 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		protected := fmt.Sprintf(`{"alg":"RS256","jwk":%s,"nonce":%q,"url":%q}`, jwk, c.nonce(), c.at("/new-account"))
+		body := fmt.Sprintf(`{"protected":%q,"payload":"e30","signature":"AAAA"}`, b64([]byte(protected)))
+		if p := c.raw("POST", "/new-account", "application/jose+json", body).problem("badPublicKey", 400); !strings.Contains(p.Detail, want) {
+			t.Errorf("%d bits: %s", bits, p.Detail)
+		}
+	}
 }

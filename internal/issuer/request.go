@@ -82,6 +82,12 @@ func list(ids []identifier.Identifier) string {
 	return strings.Join(values, ", ")
 }
 
+// Bits of an RSA key that is accepted, for a certificate or an account.
+const (
+	MinRSA = 2048
+	MaxRSA = 8192
+)
+
 // CheckKey tells whether a public key is strong enough, for a certificate or an
 // account: ECDSA on P-256, P-384 or P-521, or RSA of 2048 to 8192 bits with an odd
 // public exponent of at least 65537 that is not weak (see package weakkey).
@@ -95,10 +101,10 @@ func CheckKey(pub any) error {
 		return fmt.Errorf("the curve %s is not accepted; use P-256, P-384 or P-521", pub.Curve.Params().Name)
 	case *rsa.PublicKey:
 		switch bits := pub.N.BitLen(); {
-		case bits < 2048:
-			return fmt.Errorf("an RSA key of %d bits is too small; use at least 2048", bits)
-		case bits > 8192:
-			return fmt.Errorf("an RSA key of %d bits is too large; use at most 8192", bits)
+		case bits < MinRSA:
+			return fmt.Errorf("an RSA key of %d bits is too small; use at least %d", bits, MinRSA)
+		case bits > MaxRSA:
+			return fmt.Errorf("an RSA key of %d bits is too large; use at most %d", bits, MaxRSA)
 		case pub.E < 65537 || pub.E%2 == 0:
 			return fmt.Errorf("the RSA exponent %d is not accepted; use 65537", pub.E)
 		}

@@ -310,3 +310,41 @@ func TestAShardChangesWithEachRevocation(t *testing.T) {
 		}
 	})
 }
+
+// An order that takes up a pending authorization while that is proved must not wait for
+// a proof that has been given.
+func TestAnOrderTakesUpWhatIsProvedAtThatMoment(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		account := newTestAccount(t, s, "thumbprint")
+		for n := range rounds {
+			z := proved(t, s, account.ID, fmt.Sprintf("h%d.example.org", n), 0)
+			if err := s.StartChallenge(t.Context(), z.Challenges[0].ID); err != nil {
+				t.Fatal(err)
+			}
+			var o Order
+			errs := race(func() error {
+				return s.FinishChallenge(context.Background(), z.Challenges[0], nil, day, day.Add(time.Hour))
+			}, func() error {
+				for {
+					have, err := s.ReusableAuthzs(context.Background(), account.ID, []string{z.Identifier.Value}, day)
+					if err != nil {
+						return err
+					}
+					o = Order{Account: account.ID, Status: acme.Pending, Identifiers: []identifier.Identifier{z.Identifier}, Created: day, Expires: day.Add(time.Hour)}
+					if have[0].Status == acme.Valid {
+						o.Status = acme.Ready
+					}
+					if err = s.NewOrder(context.Background(), &o, []*Authz{&have[0]}); !errors.Is(err, ErrConflict) {
+						return err
+					}
+				}
+			})
+			if err := errors.Join(errs...); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := s.Order(t.Context(), o.ID); err != nil || got.Status != acme.Ready {
+				t.Fatalf("round %d: the order is %s, %v; want ready", n, got.Status, err)
+			}
+		}
+	})
+}
