@@ -314,9 +314,9 @@ func (r *Recursive) Check(ctx context.Context, server string) (DNSSEC, error) {
 func exchange(ctx context.Context, m *dns.Msg, server string) (*dns.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, perServer)
 	defer cancel()
-	answer, _, err := (&dns.Client{Net: "udp", Timeout: perServer}).ExchangeContext(ctx, m, server)
+	answer, err := exchangeOver(ctx, "udp", m, server)
 	if err == nil && answer.Truncated {
-		answer, _, err = (&dns.Client{Net: "tcp", Timeout: perServer}).ExchangeContext(ctx, m, server)
+		answer, err = exchangeOver(ctx, "tcp", m, server)
 		if err == nil && answer.Truncated { // half of the CAA records would be worse than none
 			return nil, errors.New("the answer was cut short, over TCP too")
 		}
@@ -329,6 +329,23 @@ func exchange(ctx context.Context, m *dns.Msg, server string) (*dns.Msg, error) 
 		return nil, errors.New("the answer is to another question")
 	}
 	return answer, nil
+}
+
+// exchangeOver ends with its context; the one of package dns would wait for an answer
+// that nobody wants any more.
+func exchangeOver(ctx context.Context, network string, m *dns.Msg, server string) (*dns.Msg, error) {
+	c := &dns.Client{Net: network, Timeout: perServer}
+	conn, err := c.DialContext(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	answer, _, err := c.ExchangeWithConnContext(ctx, m, conn)
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return answer, err
 }
 
 // Loopback is the resolver of "vidimusd dev" when no other is named: every name is

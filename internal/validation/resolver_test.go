@@ -2,6 +2,7 @@ package validation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -66,6 +67,21 @@ func TestADeadResolverIsAProblemOfBoundedTimeAndRecoversAtOnce(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	check(t, v.Validate(ctx, asks(acme.DNS01)).Problem, acme.DNS, "timeout")
+}
+
+func TestALookUpThatNobodyWantsAnyMoreEndsAtOnce(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	asked := make(chan struct{})
+	server := serveDNS(t, func(w dns.ResponseWriter, q dns.Question, m *dns.Msg) {
+		close(asked)
+		<-ctx.Done()
+	})
+	go func() { <-asked; cancel() }()
+	begin := time.Now()
+	_, err := exchange(ctx, new(dns.Msg).SetQuestion("www.example.org.", dns.TypeA), server)
+	if took := time.Since(begin); !errors.Is(err, context.Canceled) || took > perServer/2 {
+		t.Errorf("%v after %s", err, took)
+	}
 }
 
 func TestASlowResolverHoldsUpNoOther(t *testing.T) {
