@@ -29,7 +29,7 @@ const life = DefaultValidity
 
 // stage is a CA with certificates on record, and a clock that is set by hand.
 type stage struct {
-	*testing.T
+	testing.TB
 	signer Signer
 	shards *Shards
 	db     *store.Store
@@ -56,7 +56,7 @@ func newSigner(t testing.TB, id byte) Signer {
 	return Signer{Issuer: "main", CA: ca, Key: key}
 }
 
-func newStage(t *testing.T) *stage { return newStageAt(t, filepath.Join(t.TempDir(), "test.db")) }
+func newStage(t testing.TB) *stage { return newStageAt(t, filepath.Join(t.TempDir(), "test.db")) }
 
 // onEach runs a test on each kind of database.
 func onEach(t *testing.T, test func(s *stage)) {
@@ -66,14 +66,14 @@ func onEach(t *testing.T, test func(s *stage)) {
 
 func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 
-func newStageAt(t *testing.T, database string) *stage {
+func newStageAt(t testing.TB, database string) *stage {
 	t.Helper()
 	db, err := store.Open(t.Context(), database)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	s := &stage{T: t, signer: newSigner(t, 1), db: db, now: noon}
+	s := &stage{TB: t, signer: newSigner(t, 1), db: db, now: noon}
 	s.shards = s.newShards(s.signer, 0)
 	if err := s.shards.Open(t.Context()); err != nil {
 		t.Fatal(err)
@@ -153,7 +153,7 @@ func TestANewCRLComesWithAChangeOrAtHalfItsLife(t *testing.T) {
 }
 
 func aNewCRLComesWithAChangeOrAtHalfItsLife(s *stage) {
-	t := s.T
+	t := s.TB
 	p := s.publisher()
 	var last *x509.RevocationList
 	for _, step := range []struct {
@@ -219,7 +219,7 @@ func TestACRLNamesWhatIsRevokedUntilItHasExpired(t *testing.T) {
 }
 
 func aCRLNamesWhatIsRevokedUntilItHasExpired(s *stage) {
-	t := s.T
+	t := s.TB
 	s.revoke("4a", noon.Add(24*time.Hour), acme.KeyCompromise)
 	s.revoke("4b", noon.Add(48*time.Hour), 0)
 	s.record(s.shards, "4c", noon.Add(48*time.Hour))
@@ -250,7 +250,7 @@ func aCRLNamesWhatIsRevokedUntilItHasExpired(s *stage) {
 func TestShardsStayWithinTheirSize(t *testing.T) { onEach(t, shardsStayWithinTheirSize) }
 
 func shardsStayWithinTheirSize(s *stage) {
-	t := s.T
+	t := s.TB
 	const size, each = 100, 130
 	end := noon.AddDate(0, 3, 0)
 	count := map[string]int{}
@@ -286,7 +286,7 @@ func shardsStayWithinTheirSize(s *stage) {
 func TestACRLSaysWhatItIsFor(t *testing.T) { onEach(t, aCRLSaysWhatItIsFor) }
 
 func aCRLSaysWhatItIsFor(s *stage) {
-	t := s.T
+	t := s.TB
 	s.revoke("4a", noon.AddDate(0, 3, 0), 0)
 	other := newSigner(t, 2) // the next CA certificate of the issuer
 	next := s.newShards(other, 0)
@@ -320,7 +320,7 @@ func TestSignDueSignsAheadUntilAShardIsDead(t *testing.T) {
 }
 
 func signDueSignsAheadUntilAShardIsDead(s *stage) {
-	t := s.T
+	t := s.TB
 	s.revoke("4a", noon.Add(40*24*time.Hour), 0)
 	p := s.publisher()
 	number := func() int64 { return must(s.db.Shard(t.Context(), "main")).Number }
@@ -352,7 +352,7 @@ func signDueSignsAheadUntilAShardIsDead(s *stage) {
 func TestTwoProcessesServeOneCRL(t *testing.T) { onEach(t, twoProcessesServeOneCRL) }
 
 func twoProcessesServeOneCRL(s *stage) {
-	t := s.T
+	t := s.TB
 	for n := range 20 {
 		s.revoke(fmt.Sprintf("4%03d", n), noon.AddDate(0, 3, 0), 0)
 		one, other := s.publisher(), s.publisher()

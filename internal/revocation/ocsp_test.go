@@ -103,7 +103,7 @@ func (s *stage) answer(r *Responder, request []byte) (Answer, *ocsp.Response) {
 func TestOCSPSaysWhatIsOnRecord(t *testing.T) { onEach(t, ocspSaysWhatIsOnRecord) }
 
 func ocspSaysWhatIsOnRecord(s *stage) {
-	t := s.T
+	t := s.TB
 	end := noon.AddDate(0, 3, 0)
 	s.record(s.shards, "4a", end)
 	s.revoke("4b", end, acme.KeyCompromise)
@@ -331,4 +331,24 @@ func FuzzOCSPRequest(f *testing.F) {
 			t.Fatalf("%x can't be read: %v", data, err)
 		}
 	})
+}
+
+func BenchmarkOCSP(b *testing.B) {
+	for name, extensions := range map[string][]pkix.Extension{"kept": nil, "signed": {nonce(16)}} {
+		b.Run(name, func(b *testing.B) {
+			s := newStage(b)
+			s.record(s.shards, "4a", noon.AddDate(0, 3, 0))
+			count := 0
+			r := s.responder(&count)
+			request := ask(b, s.signer.CA, "4a", crypto.SHA1)
+			if extensions != nil {
+				request = withExtensions(request, extensions...)
+			}
+			for b.Loop() {
+				if _, err := r.Answer(b.Context(), "main", request); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }

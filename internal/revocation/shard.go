@@ -11,7 +11,7 @@ import (
 )
 
 // DefaultShardSize is how many certificates at most share a CRL when nothing else is
-// configured. When all are revoked it has some 400 kB.
+// configured. When all are revoked it has some 500 kB.
 const DefaultShardSize = 10_000
 
 // Shards gives the certificates of a CA their shards. It takes places in the database

@@ -46,7 +46,9 @@ func (h *health) ready(ctx context.Context) error {
 
 // add puts /healthz and /readyz on mux.
 func (h *health) add(mux *http.ServeMux) {
-	ok := send("text/plain; charset=utf-8", []byte("ok\n"))
+	ok := func(w http.ResponseWriter, r *http.Request) {
+		sendContent(w, r, "text/plain; charset=utf-8", time.Time{}, []byte("ok\n"))
+	}
 	mux.HandleFunc("GET /healthz", uncached(ok))
 	mux.HandleFunc("GET /readyz", uncached(func(w http.ResponseWriter, r *http.Request) {
 		if err := h.ready(r.Context()); err != nil {

@@ -18,13 +18,13 @@ func (s *Server) pages() http.Handler {
 	for _, iss := range s.issuers {
 		mux.HandleFunc("GET /crl/"+iss.Name+"/{$}", s.crlList(iss))
 		for _, m := range iss.Intermediates {
-			cer := send("application/pkix-cert", m.CA.Raw)
+			cer := send("application/pkix-cert", m.CA.Raw, m.CA.NotBefore)
 			mux.HandleFunc("GET "+caPath(iss.Name, m), cer)
 			if m == iss.Oldest() { // without a key identifier, as in certificates of old
 				mux.HandleFunc("GET /ca/"+iss.Name+".cer", cer)
 			}
 		}
-		mux.HandleFunc("GET /ca/"+iss.Name+"-root.pem", send("application/x-pem-file", rootsPEM(iss)))
+		mux.HandleFunc("GET /ca/"+iss.Name+"-root.pem", send("application/x-pem-file", rootsPEM(iss), time.Time{}))
 	}
 	mux.HandleFunc("GET /{$}", s.front)
 	s.health.add(mux)
@@ -41,14 +41,15 @@ func (s *Server) pages() http.Handler {
 	})
 }
 
-// send answers with what doesn't change while the server runs.
-func send(mediaType string, data []byte) http.HandlerFunc {
+// send answers with what doesn't change while the server runs; made is when it was made,
+// if that is known.
+func send(mediaType string, data []byte, made time.Time) http.HandlerFunc {
 	sum := sha256.Sum256(data)
 	tag := fmt.Sprintf(`"%x"`, sum[:16])
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "public, max-age=3600")
 		w.Header().Set("ETag", tag)
-		sendContent(w, r, mediaType, time.Time{}, data)
+		sendContent(w, r, mediaType, made, data)
 	}
 }
 

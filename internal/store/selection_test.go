@@ -2,7 +2,6 @@ package store
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -200,7 +199,7 @@ func TestRevocationLooksUpByIndex(t *testing.T) {
 		}
 		for line := range strings.Lines(plan) {
 			if strings.HasPrefix(line, "SCAN") && !strings.HasPrefix(line, "SCAN CONSTANT") || strings.Contains(line, "TEMP B-TREE") {
-				t.Error(fmt.Sprintf("%s\nis by\n%s", query, plan))
+				t.Errorf("%s\nis by\n%s", query, plan)
 			}
 		}
 	}
