@@ -106,7 +106,7 @@ func signerOf(key *jose.JSONWebKey) (signer, error) {
 	if !key.Valid() || !key.IsPublic() {
 		return signer{}, errors.New("it is not a valid public key")
 	}
-	// Before anything is verified with it: the larger the key, the longer that takes.
+	// Before anything is verified with it: Go has its own bounds there, which are not badPublicKey.
 	if pub, ok := key.Key.(*rsa.PublicKey); ok && (pub.N.BitLen() < issuer.MinRSA || pub.N.BitLen() > issuer.MaxRSA) {
 		return signer{}, fmt.Errorf("an RSA key of %d bits is not accepted; use %d to %d", pub.N.BitLen(), issuer.MinRSA, issuer.MaxRSA)
 	}
