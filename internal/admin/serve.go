@@ -73,8 +73,13 @@ configuration requires it (validation.dnssec).`,
 				return err
 			}
 			var right []string
+			if err == nil {
+				mistakes = server.TryProfiles(cfg)
+			}
 			if online && err == nil {
-				right, mistakes = checkOnline(c.Context(), cfg)
+				var wrong config.Mistakes
+				right, wrong = checkOnline(c.Context(), cfg)
+				mistakes = append(mistakes, wrong...)
 			}
 			all := append(config.Mistakes{}, mistakes...)
 			if err == nil {

@@ -11,18 +11,14 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math/big"
-	"net"
 	"slices"
 	"time"
 
-	"vidimus/internal/acme"
 	"vidimus/internal/identifier"
 	"vidimus/internal/lint"
 	"vidimus/internal/revocation"
@@ -136,61 +132,19 @@ func (i *Issuer) finished(ctx context.Context, c *store.Certificate) error {
 	return nil
 }
 
-// lint checks a certificate that the throwaway key has signed: but for the signature
-// it is the one to be.
-func (i *Issuer) lint(der []byte) error {
-	if i.Linter == nil {
-		return nil
-	}
-	err := i.Linter.Check(der)
-	var refusal *lint.Refusal
-	if errors.As(err, &refusal) && refusal.AboutKey() {
-		return acme.Problemf(acme.BadCSR, "the key of the certificate request breaks a rule: %s", refusal.Findings[0].Lint)
-	}
-	return err
-}
-
 // prepare makes the record of a certificate that is not signed yet.
 func (i *Issuer) prepare(ctx context.Context, r Request) (store.Certificate, error) {
-	now := i.now().UTC()
 	by := i.Current()
 	if by == nil {
 		return store.Certificate{}, fmt.Errorf("no CA of issuer %s signs yet; the first begins at %s", i.Name, i.Oldest().From.Format(time.RFC3339))
 	}
-	profile := r.Profile
-	if profile == nil {
-		profile = i.plain()
+	if r.Profile == nil {
+		r.Profile = i.plain()
 	}
-	if refused := i.Refused(profile, r.Identifiers); len(refused) > 0 {
-		return store.Certificate{}, acme.PerIdentifier(refused[0].Detail, refused)
+	tmpl, err := i.template(r, by)
+	if err != nil {
+		return store.Certificate{}, err
 	}
-	begin, end, problem := i.period(profile, r.NotBefore, r.NotAfter)
-	if problem != nil {
-		return store.Certificate{}, problem
-	}
-	serial := make([]byte, 16)
-	rand.Read(serial)
-	serial[0] = serial[0]&0x3f | 0x40 // positive, and always 16 bytes (RFC 5280 §4.1.2.2)
-
-	tmpl := &x509.Certificate{
-		SerialNumber:          new(big.Int).SetBytes(serial),
-		NotBefore:             begin,
-		NotAfter:              end,
-		KeyUsage:              x509.KeyUsageDigitalSignature,
-		BasicConstraintsValid: true,
-	}
-	if tmpl.NotAfter.After(by.CA.NotAfter) {
-		return store.Certificate{}, fmt.Errorf("the issuing CA %q ends at %s, before a certificate of %s would; give issuer %s a new CA",
-			by.CA.Subject, by.CA.NotAfter.Format(time.RFC3339), profile.Validity, i.Name)
-	}
-	for _, id := range r.Identifiers {
-		if id.Type == identifier.IP {
-			tmpl.IPAddresses = append(tmpl.IPAddresses, net.ParseIP(id.Value))
-		} else {
-			tmpl.DNSNames = append(tmpl.DNSNames, id.Value)
-		}
-	}
-	profile.fill(tmpl, r.Staple)
 	shard, err := by.shards.Next(ctx)
 	if err != nil {
 		return store.Certificate{}, err
@@ -198,17 +152,8 @@ func (i *Issuer) prepare(ctx context.Context, r Request) (store.Certificate, err
 	if url := shard.URL(); url != "" {
 		tmpl.CRLDistributionPoints = []string{url}
 	}
-	if by.OCSPURL != "" {
-		tmpl.OCSPServer = []string{by.OCSPURL}
-	}
-	if by.CAURL != "" {
-		tmpl.IssuingCertificateURL = []string{by.CAURL}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, by.parent, r.PublicKey, by.throwaway)
+	der, err := i.rehearse(tmpl, by, r.PublicKey)
 	if err != nil {
-		return store.Certificate{}, err
-	}
-	if err := i.lint(der); err != nil {
 		return store.Certificate{}, err
 	}
 	tbs, _, err := split(der)
@@ -217,8 +162,9 @@ func (i *Issuer) prepare(ctx context.Context, r Request) (store.Certificate, err
 	}
 	spki := sha256.Sum256(r.SPKI)
 	return store.Certificate{
-		Serial: hex.EncodeToString(serial), Issuer: i.Name, AuthorityKey: by.ID(), Shard: shard.ID, Order: r.Order, Account: r.Account, Names: r.Identifiers,
-		TBS: tbs, SPKI: spki[:], NotBefore: tmpl.NotBefore, NotAfter: tmpl.NotAfter, Created: now,
+		Serial: hex.EncodeToString(tmpl.SerialNumber.Bytes()), Issuer: i.Name, AuthorityKey: by.ID(), Shard: shard.ID,
+		Order: r.Order, Account: r.Account, Names: r.Identifiers,
+		TBS: tbs, SPKI: spki[:], NotBefore: tmpl.NotBefore, NotAfter: tmpl.NotAfter, Created: i.now().UTC(),
 	}, nil
 }
 

@@ -173,13 +173,16 @@ func (p *Profile) fill(tmpl *x509.Certificate, staple bool) {
 
 // Refused says for each of ids that can't be in a certificate of the profile why.
 func (i *Issuer) Refused(p *Profile, ids []identifier.Identifier) []*acme.Problem {
-	var refused []*acme.Problem
-	by := i.Current()
+	return i.Current().refused(p, ids)
+}
+
+// refused is [Issuer.Refused] for one intermediate; nil is one without constraints.
+func (m *Intermediate) refused(p *Profile, ids []identifier.Identifier) (refused []*acme.Problem) {
 	for _, id := range ids {
 		switch {
 		case !p.Names.Allow(id):
 			refused = append(refused, acme.Problemf(acme.RejectedIdentifier, "%s is outside of what the profile %s is for", id, p.Name).For(id))
-		case by != nil && !by.allows(id):
+		case m != nil && !m.allows(id):
 			refused = append(refused, acme.Problemf(acme.RejectedIdentifier, "%s is outside of the names that this CA may certify", id).For(id))
 		}
 	}

@@ -109,3 +109,32 @@ func domainsAndNetworks(list []string) (domains []string, networks []netip.Prefi
 	}
 	return domains, networks
 }
+
+// TryProfiles looks for profiles whose certificates would not pass lint: each order of
+// one would fail at its end.
+func TryProfiles(c *config.Config) (wrong config.Mistakes) {
+	for n := range c.Issuers {
+		if c.Issuers[n].IsStaging() {
+			continue // its profiles are those of the real one
+		}
+		iss, err := openIssuer(&c.Issuers[n], c, nil)
+		if err != nil {
+			wrong = append(wrong, config.Mistake{Text: err.Error()})
+			continue
+		}
+		if len(iss.Profiles) == 0 {
+			wrong = append(wrong, tried(iss, iss.Profile(""), c.Issuers[n].Name)...)
+		}
+		for k := range iss.Profiles {
+			wrong = append(wrong, tried(iss, &iss.Profiles[k], c.Issuers[n].Name+", profile "+iss.Profiles[k].Name)...)
+		}
+	}
+	return wrong
+}
+
+func tried(iss *issuer.Issuer, p *issuer.Profile, what string) config.Mistakes {
+	if err := iss.Try(p); err != nil {
+		return config.Mistakes{{Text: fmt.Sprintf("issuer %s: %v", what, err)}}
+	}
+	return nil
+}
