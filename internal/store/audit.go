@@ -18,9 +18,7 @@ type eventsKey struct{}
 // the change that they tell of.
 func record(ctx context.Context, tx *sql.Tx, events ...audit.Event) error {
 	at, actor := time.Now().UnixMilli(), toJSON(audit.Of(ctx))
-	if all, ok := ctx.Value(eventsKey{}).(*[]audit.Event); ok {
-		*all = append(*all, events...)
-	}
+	happened(ctx, events...)
 	for chunk := range slices.Chunk(events, maxTogether) {
 		args := make([]any, 0, 6*len(chunk))
 		for _, e := range chunk {
@@ -38,6 +36,13 @@ func record(ctx context.Context, tx *sql.Tx, events ...audit.Event) error {
 		}
 	}
 	return nil
+}
+
+// happened notes events for [Store.Observe].
+func happened(ctx context.Context, events ...audit.Event) {
+	if all, ok := ctx.Value(eventsKey{}).(*[]audit.Event); ok {
+		*all = append(*all, events...)
+	}
 }
 
 // maxTogether is how many rows one statement writes at most: as its text differs with

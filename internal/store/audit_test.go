@@ -63,6 +63,10 @@ func TestEachChangeIsInTheAuditLogWithWhoDidIt(t *testing.T) {
 		}
 		var got []string
 		for _, r := range sealed(t, s) {
+			var d struct{ Account int64 }
+			if err := json.Unmarshal(r.Detail, &d); err != nil || r.Action == audit.Validated && d.Account != o.Account {
+				t.Errorf("the detail of %s is %s: %v", r.Action, r.Detail, err)
+			}
 			got = append(got, fmt.Sprint(r.Action, " ", r.Object, " ", r.Result, " ", string(r.Actor)))
 		}
 		client := fmt.Sprintf(`{"account":%d,"address":"192.0.2.1:9","request":"R1"}`, o.Account)

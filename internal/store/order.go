@@ -255,30 +255,22 @@ func (s *Store) FinishChallenge(ctx context.Context, c Challenge, problem *acme.
 	})
 }
 
-// recordValidation writes the result of a validation into the audit log.
+// recordValidation writes the result of a validation into the audit log, in one
+// statement with the look at whose it is.
 func recordValidation(ctx context.Context, tx *sql.Tx, c Challenge, problem *acme.Problem) error {
-	type who struct {
-		name     string
-		wildcard bool
-		account  int64
-	}
-	a, err := one(ctx, tx, func(row scanner) (a who, err error) { return a, row.Scan(&a.name, &a.wildcard, &a.account) },
-		`SELECT value, wildcard, account_id FROM authz WHERE id = $1`, c.Authz)
-	if err != nil {
-		return err
-	}
-	if a.wildcard {
-		a.name = "*." + a.name
-	}
-	e := audit.Event{Action: audit.Validated, Object: a.name, Result: "valid", Detail: audit.Detail{
-		"account": a.account, "authorization": c.Authz, "challenge": c.ID, "type": c.Type}}
+	e := audit.Event{Action: audit.Validated, Result: "valid", Detail: audit.Detail{"authorization": c.Authz, "challenge": c.ID, "type": c.Type}}
 	if c.Record != nil {
 		e.Detail["record"] = c.Record
 	}
 	if problem != nil {
 		e.Result, e.Detail["problem"] = "invalid", problem.Error()
 	}
-	return record(ctx, tx, e)
+	happened(ctx, e)
+	rest := "," + toJSON(e.Detail)[1:]
+	return changeOne(ctx, tx, `INSERT INTO audit (at, actor, action, object, result, detail)
+		SELECT CAST($1 AS BIGINT), CAST($2 AS TEXT), CAST($3 AS TEXT), CASE WHEN wildcard THEN '*.' || value ELSE value END, CAST($4 AS TEXT),
+			'{"account":' || CAST(account_id AS TEXT) || CAST($5 AS TEXT) FROM authz WHERE id = $6`,
+		time.Now().UnixMilli(), toJSON(audit.Of(ctx)), e.Action, e.Result, rest, c.Authz)
 }
 
 // ordersOf lists the orders of an authorization, and keeps them from changing: of two of
