@@ -356,3 +356,42 @@ func TestTargetsThatHangHoldUpNobody(t *testing.T) {
 	}
 	refused(t, <-ends, "connection", "timeout")
 }
+
+func TestAValidationSurvivesAKill(t *testing.T) {
+	if peer.OnPostgres() {
+		t.Skip("servers that share a database take over from one another, after some time; the tests of replicas show it")
+	}
+	v := peer.StartVidimusd(t)
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", v.HTTPPort))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := newApplicant(t, v)
+	ctx := t.Context()
+	order, err := a.client.NewOrder(ctx, a.account, acme.Order{Identifiers: []acme.Identifier{{Type: "dns", Value: "killed.uni.test"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	authz, err := a.client.GetAuthorization(ctx, a.account, order.Authorizations[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if authz.Challenges[0].Type != "http-01" {
+		t.Fatalf("the first challenge is %s", authz.Challenges[0].Type)
+	}
+	if _, err := a.client.InitiateChallenge(ctx, a.account, authz.Challenges[0]); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := l.Accept() // the validation has come, and hears nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.Kill()
+	conn.Close()
+	l.Close()
+	startWeb(t, v.HTTPPort).prove(authz.Challenges[0])
+	v.Start(t)
+	if _, err := a.client.PollAuthorization(ctx, a.account, authz); err != nil {
+		t.Errorf("after the restart, with nothing asked again: %v", err)
+	}
+}
