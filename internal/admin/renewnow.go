@@ -59,7 +59,7 @@ that not all clients come at once.
 			case r.dryRun, p.Count == 0:
 				return t.done(c.OutOrStdout(), called{p, 0, r.dryRun}, "No window was moved.")
 			case !r.yes:
-				if err := confirm(c.InOrStdin(), c.ErrOrStderr(), fmt.Sprintf("Have these %d certificates renewed, over %s?", p.Count, r.over)); err != nil {
+				if err := confirm(c.InOrStdin(), c.ErrOrStderr(), fmt.Sprintf("Have %s renewed, over %s?", counted(p.Count), r.over)); err != nil {
 					return err
 				}
 			}

@@ -53,7 +53,7 @@ accounts. It is done in batches, each by itself: if it is interrupted, run it ag
 			case dryRun, p.Count == 0 && !blocks:
 				return t.revoked(c, p, 0, why, dryRun)
 			case !yes:
-				if err := confirm(c.InOrStdin(), c.ErrOrStderr(), fmt.Sprintf("Revoke these %d certificates, reason %s?", p.Count, acme.Reasons[why])); err != nil {
+				if err := confirm(c.InOrStdin(), c.ErrOrStderr(), fmt.Sprintf("Revoke %s, reason %s?", counted(p.Count), acme.Reasons[why])); err != nil {
 					return err
 				}
 			}
@@ -122,5 +122,5 @@ func (t *tool) revoked(c *cobra.Command, p preview, n int, why acme.RevocationRe
 	if dryRun {
 		return t.done(c.OutOrStdout(), value, "Nothing was revoked: this was a dry run.")
 	}
-	return t.done(c.OutOrStdout(), value, "Revoked %d certificates.", n)
+	return t.done(c.OutOrStdout(), value, "Revoked %s.", counted(int64(n)))
 }

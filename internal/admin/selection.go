@@ -171,13 +171,20 @@ func look(ctx context.Context, db *store.Store, sel store.Selection) (p preview,
 }
 
 func (p preview) print(w io.Writer) {
-	fmt.Fprintf(w, "Selected by %s: %d certificates.\n", p.Selection, p.Count)
+	fmt.Fprintf(w, "Selected by %s: %s.\n", p.Selection, counted(p.Count))
 	for _, v := range p.Sample {
 		fmt.Fprintf(w, "  %s  until %s  %s\n", v.Serial, day(v.NotAfter), orNone(v.Names))
 	}
 	if more := p.Count - int64(len(p.Sample)); more > 0 {
 		fmt.Fprintf(w, "  and %d more\n", more)
 	}
+}
+
+func counted(n int64) string {
+	if n == 1 {
+		return "1 certificate"
+	}
+	return fmt.Sprintf("%d certificates", n)
 }
 
 // page is how many serial numbers are read at once.

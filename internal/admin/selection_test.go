@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"vidimus/internal/acme"
 	"vidimus/internal/certificate"
 	"vidimus/internal/identifier"
 	"vidimus/internal/server"
@@ -49,9 +50,13 @@ func (s *site) record(n int, spki []byte) {
 		s.t.Fatal(err)
 	}
 	now := time.Now()
+	account := store.Account{Directory: "main", Thumbprint: "thumbprint", JWK: []byte("{}"), Status: acme.Valid, Created: now}
+	if err := s.db.NewAccount(s.t.Context(), &account); err != nil {
+		s.t.Fatal(err)
+	}
 	sum := sha256.Sum256(spki)
 	for i := range n {
-		c := store.Certificate{Serial: fmt.Sprintf("4%05x", i*7), Issuer: "main", Shard: shard.ID, TBS: []byte("tbs"), SPKI: sum[:],
+		c := store.Certificate{Serial: fmt.Sprintf("4%05x", i*7), Issuer: "main", Shard: shard.ID, Account: account.ID, TBS: []byte("tbs"), SPKI: sum[:],
 			Names:     []identifier.Identifier{{Type: identifier.DNS, Value: fmt.Sprintf("h%d.example.org", i)}},
 			NotBefore: now, NotAfter: now.Add(90 * 24 * time.Hour), Created: now}
 		if err := s.db.BeginIssuance(s.t.Context(), c, ""); err != nil {

@@ -140,8 +140,10 @@ func ocspSaysWhatIsOnRecord(s *stage) {
 	}
 }
 
-func TestOCSPNeverSaysGoodOfWhatIsRevoked(t *testing.T) {
-	s := newStage(t)
+func TestOCSPNeverSaysGoodOfWhatIsRevoked(t *testing.T) { onEach(t, ocspNeverSaysGoodOfWhatIsRevoked) }
+
+func ocspNeverSaysGoodOfWhatIsRevoked(s *stage) {
+	t := s.TB
 	s.record(s.shards, "4a", noon.AddDate(0, 3, 0))
 	count := 0
 	one, other := s.responder(&count), s.responder(&count) // two processes

@@ -24,7 +24,8 @@ type Selection struct {
 	IssuedBefore time.Time
 
 	Now time.Time // they end later
-	// Replaceable leaves out what is not signed yet and what has been replaced (RFC 9773).
+	// Replaceable leaves out what is not signed yet, what has been replaced (RFC 9773), and
+	// the server's own.
 	Replaceable bool
 }
 
@@ -75,7 +76,7 @@ func (s Selection) where() (string, []any, error) {
 	conditions = append(conditions, `c.not_after > `+one(millis(s.Now)), `c.shard_id IS NOT NULL`,
 		`NOT EXISTS (SELECT 1 FROM revocation r WHERE r.serial = c.serial)`)
 	if s.Replaceable {
-		conditions = append(conditions, `c.der IS NOT NULL`, `c.replaced_by IS NULL`)
+		conditions = append(conditions, `c.der IS NOT NULL`, `c.replaced_by IS NULL`, `c.account_id IS NOT NULL`)
 	}
 	return strings.Join(conditions, " AND "), args, nil
 }
