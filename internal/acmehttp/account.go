@@ -154,27 +154,37 @@ func (s *Server) account(r *request) (reply, error) {
 	if err := r.decode(&in); err != nil {
 		return reply{}, err
 	}
+	if in.Contact != nil {
+		if err := checkContacts(*in.Contact); err != nil {
+			return reply{}, err
+		}
+	}
 	if in.Agreed {
 		if err := s.agree(r, &a); err != nil {
-			return reply{}, err
+			return reply{}, meanwhile(err)
 		}
 	}
 	switch {
 	case in.Status == acme.Deactivated:
 		if err := s.Store.DeactivateAccount(ctx, a.ID, &acme.Problem{Type: acme.Unauthorized, Detail: "the account was deactivated"}); err != nil {
-			return reply{}, fmt.Errorf("deactivating account %d: %w", a.ID, err)
+			return reply{}, meanwhile(fmt.Errorf("deactivating account %d: %w", a.ID, err))
 		}
 		a.Status = acme.Deactivated
 	case in.Contact != nil:
-		if err := checkContacts(*in.Contact); err != nil {
-			return reply{}, err
-		}
 		if err := s.Store.SetContact(ctx, a.ID, *in.Contact); err != nil {
-			return reply{}, fmt.Errorf("changing account %d: %w", a.ID, err)
+			return reply{}, meanwhile(fmt.Errorf("changing account %d: %w", a.ID, err))
 		}
 		a.Contact = *in.Contact
 	}
 	return s.accountReply(r, http.StatusOK, a)
+}
+
+// meanwhile words that a change of an account came too late.
+func meanwhile(err error) error {
+	if !errors.Is(err, store.ErrConflict) {
+		return err
+	}
+	return acme.Problemf(acme.Unauthorized, "another request has ended this account at the same time").WithStatus(http.StatusUnauthorized)
 }
 
 // own checks that the path names the account that signed.

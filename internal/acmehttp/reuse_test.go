@@ -191,3 +191,23 @@ func TestADeactivatedAccountIsGoodForNothing(t *testing.T) {
 		t.Errorf("the key has the account %s; it had %s", c.kid, kid)
 	}
 }
+
+func TestOfManyDeactivationsOneIsDone(t *testing.T) {
+	c := newServer(t).registered()
+	var mu sync.Mutex
+	statuses := map[int]int{}
+	var all sync.WaitGroup
+	for range 8 {
+		body := c.sign(jws{path: c.kid, payload: `{"status":"deactivated"}`})
+		all.Go(func() {
+			a := c.raw("POST", c.kid, "application/jose+json", body)
+			mu.Lock()
+			defer mu.Unlock()
+			statuses[a.status]++
+		})
+	}
+	all.Wait()
+	if statuses[200] != 1 || statuses[401] != 7 {
+		t.Errorf("statuses are %v", statuses)
+	}
+}
