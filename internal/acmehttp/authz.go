@@ -56,25 +56,29 @@ func (s *Server) asOfNow(a store.Authz) store.Authz {
 	return a
 }
 
+// heldAuthz is loadAuthz that holds back while a validation runs.
+func (s *Server) heldAuthz(r *request, id int64) (store.Authz, error) {
+	ctx, done := s.holding(r)
+	defer done()
+	until := time.Now().Add(holdPoll)
+	s.Runner.Hold(ctx, id, holdPoll)
+	a, err := s.loadAuthz(r, id)
+	if err != nil {
+		return a, err
+	}
+	return s.awaitElsewhere(ctx, r, a, until)
+}
+
 // authz shows an authorization, or gives it up (RFC 8555 §7.5, §7.5.2).
 func (s *Server) authz(r *request) (reply, error) {
 	id, err := r.id()
 	if err != nil {
 		return reply{}, err
 	}
-	ctx, done := s.holding(r)
-	defer done()
-	until := time.Now().Add(holdPoll)
+	var a store.Authz
 	if r.asGET() {
-		s.Runner.Hold(ctx, id, holdPoll)
-	}
-	a, err := s.loadAuthz(r, id)
-	if err != nil {
-		return reply{}, err
-	}
-	if r.asGET() {
-		a, err = s.awaitElsewhere(ctx, r, a, until)
-	} else {
+		a, err = s.heldAuthz(r, id)
+	} else if a, err = s.loadAuthz(r, id); err == nil {
 		a, err = s.deactivate(r, a)
 	}
 	if err != nil {
@@ -137,6 +141,9 @@ func (s *Server) challenge(r *request) (reply, error) {
 	}
 	a = s.asOfNow(a)
 	c := a.Challenges[slices.IndexFunc(a.Challenges, func(c store.Challenge) bool { return c.ID == id })]
+	if r.asGET() && c.Status == acme.Processing {
+		return s.heldChallenge(r, c)
+	}
 	if !r.asGET() && c.Status == acme.Pending && a.Status == acme.Pending {
 		var in struct{}
 		if err := r.decode(&in); err != nil {
@@ -154,9 +161,28 @@ func (s *Server) challenge(r *request) (reply, error) {
 			return reply{}, fmt.Errorf("starting challenge %d: %w", id, err)
 		}
 	}
-	rep := reply{body: r.challengeObject(c), links: []string{fmt.Sprintf(`<%s>;rel="up"`, r.authzURL(a.ID))}}
+	return r.challengeReply(c), nil
+}
+
+// heldChallenge answers a poll of a challenge whose validation runs: some clients poll
+// that, and not the authorization.
+func (s *Server) heldChallenge(r *request, c store.Challenge) (reply, error) {
+	a, err := s.heldAuthz(r, c.Authz)
+	if err != nil {
+		return reply{}, err
+	}
+	for _, now := range a.Challenges {
+		if now.ID == c.ID {
+			c = now
+		}
+	}
+	return r.challengeReply(c), nil
+}
+
+func (r *request) challengeReply(c store.Challenge) reply {
+	rep := reply{body: r.challengeObject(c), links: []string{fmt.Sprintf(`<%s>;rel="up"`, r.authzURL(c.Authz))}}
 	if c.Status == acme.Processing {
 		rep.retryAfter = pollAfter
 	}
-	return rep, nil
+	return rep
 }
