@@ -84,7 +84,7 @@ func TestTheDetailOfARefusalSaysWhy(t *testing.T) {
 		t.Errorf("an address ordered as a name: %s", p.Detail)
 	}
 	p = c.post("/new-order", `{"identifiers":[{"type":"dns","value":"a_b.example.org"},{"type":"dns","value":"www.example.org"},{"type":"dns","value":"x..y"}]}`).problem("malformed", 400)
-	if len(p.Subproblems) != 2 || p.Detail != p.Subproblems[0].Detail+", and 1 more of the order's names are refused" {
+	if len(p.Subproblems) != 2 || p.Detail != p.Subproblems[0].Detail+" (and 1 more of the order's names)" {
 		t.Errorf("two bad names: %+v", p)
 	}
 }

@@ -121,7 +121,7 @@ func (s *Server) decide(r *request, ids []identifier.Identifier) (granted bool, 
 func refusal(subs []*acme.Problem) *acme.Problem {
 	detail := subs[0].Detail
 	if len(subs) > 1 {
-		detail = fmt.Sprintf("%s, and %d more of the order's names are refused", detail, len(subs)-1)
+		detail = fmt.Sprintf("%s (and %d more of the order's names)", detail, len(subs)-1)
 	}
 	return acme.PerIdentifier(detail, subs)
 }

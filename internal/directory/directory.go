@@ -88,7 +88,7 @@ func (d *Directory) MayHave(ctx context.Context, a store.Account, ids []identifi
 			dec.Refused = append(dec.Refused, Refusal{id, true, fmt.Sprintf("%s is an IP address, and the host database has names only; "+
 				"an address can be certified where control of it is proved, in an open directory", id)})
 		case !aid.Invalid.IsZero() || !slices.Contains(aid.Names, id.Value):
-			dec.Refused = append(dec.Refused, Refusal{id, false, fmt.Sprintf("%s is not among the names of ACME-ID %s", id, aid.FQDN)})
+			dec.Refused = append(dec.Refused, Refusal{id, false, fmt.Sprintf("%s is not among the names of ACME-ID %s: have it added there, or order without it", id, aid.FQDN)})
 		}
 	}
 	return dec, nil
