@@ -29,7 +29,9 @@ type attempt struct {
 	cleanups []func()
 	output   strings.Builder // what has gone to the log file
 	notes    []string
-	lack     bool // the client hasn't it, as a note says
+	lack     bool            // the client hasn't it, as a note says
+	hopeless *regexp.Regexp  // what a client that stays prints when it is in vain to wait; nil for nothing
+	watched  []func() string // what clients that stay have printed so far
 }
 
 // try runs f as an attempt, and returns it when it is over.
@@ -142,6 +144,7 @@ func (a *attempt) start(cmd *exec.Cmd) (out *peer.Output, stop func()) {
 	a.Helper()
 	a.Logf("$ %s", strings.Join(cmd.Args, " "))
 	out = new(peer.Output)
+	a.watched = append(a.watched, out.String)
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		a.Fatal(err)
@@ -153,6 +156,24 @@ func (a *attempt) start(cmd *exec.Cmd) (out *peer.Output, stop func()) {
 	})
 	a.Cleanup(stop)
 	return out, stop
+}
+
+// failing runs what must fail, until it has, and tells whether the client printed why.
+func (a *attempt) failing(why string, f func(*attempt)) (said bool) {
+	a.Helper()
+	inner := &attempt{TB: a.TB, log: a.log, hopeless: regexp.MustCompile(regexp.QuoteMeta(why))}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer inner.clean()
+		f(inner)
+	}()
+	<-done
+	a.output.WriteString(inner.output.String())
+	if inner.failure == "" {
+		a.Fatal("the client got what it may not have")
+	}
+	return inner.seen(inner.hopeless.String())
 }
 
 // file writes a file for a client and returns its path.
@@ -178,6 +199,7 @@ func (a *attempt) read(path string) string {
 
 // keep puts a file that a client writes into the cell's log, when the cell is done.
 func (a *attempt) keep(path string) {
+	a.watched = append(a.watched, func() string { return a.read(path) })
 	a.Cleanup(func() { a.Logf("%s:\n%s", filepath.Base(path), a.read(path)) })
 }
 
@@ -186,11 +208,21 @@ func (a *attempt) keep(path string) {
 func (a *attempt) eventually(what string, condition func() bool) {
 	a.Helper()
 	for deadline := time.Now().Add(patience); !condition(); {
-		if time.Now().After(deadline) {
+		if time.Now().After(deadline) || a.inVain() {
 			a.Fatalf("waited in vain: %s", what)
 		}
 		time.Sleep(20 * time.Millisecond) // between two looks at the condition
 	}
+}
+
+// inVain tells whether a client that stays has printed what leaves no hope.
+func (a *attempt) inVain() bool {
+	for _, printed := range a.watched {
+		if a.hopeless != nil && a.hopeless.MatchString(printed()) {
+			return true
+		}
+	}
+	return false
 }
 
 const patience = 30 * time.Second

@@ -39,6 +39,7 @@ var certbot = &client{
 	},
 	reasons: []reason{
 		{address, "is an IP address. The Let's Encrypt certificate", "takes no IP address on its command line (\"will not issue certificates for a bare IP address\")", true},
+		{refusal, "AttributeError: can't set attribute", "certbot 2.1 on Python 3.11 falls over a refusal (\"can't set attribute\"); the server's reason is in its letsencrypt.log", false},
 	},
 }
 

@@ -31,6 +31,7 @@ const (
 	renewal       column = "renewal with `replaces`"
 	revocation    column = "revocation"
 	keyChange     column = "key-change"
+	refusal       column = "says why refused"
 )
 
 // columns are the table's, each with how it is tried.
@@ -104,6 +105,20 @@ var columns = []struct {
 		s.check(a, second, o.names...)
 		if s.record(a, first.leaf()).Account != s.record(a, second.leaf()).Account {
 			a.Fatal("the order after the key-change came from another account")
+		}
+	}},
+	{refusal, func(a *attempt, c *client, s *site) {
+		o := s.order(a, s.name())
+		id := s.NewACMEID(a, o.names...)
+		o.eab, o.directory = &id, id.Directory
+		o.names = []string{s.name()}
+		const why = "is not among the names of ACME-ID"
+		said := a.failing(why, func(a *attempt) { c.obtain(a, o) })
+		if !strings.Contains(s.Log.String(), o.names[0]+" "+why) {
+			a.Fatal("the server was not asked for the name")
+		}
+		if !said {
+			a.Fatal("the user is not shown why")
 		}
 	}},
 }

@@ -20,8 +20,8 @@ private key; the account bound to the ACME-ID; the record of what a certificate 
 the revoked certificate in CRL and OCSP; an order with the new account key), "–" is what the
 client hasn't. The logs of a run are in ` + "`.cache/interop`" + `.
 
-EAB is tried on the directory for ACME-IDs, all else on the open one, where control is
-proved. IP address is 127.0.0.1 by http-01, wildcard is by dns-01, with updates to BIND signed by
+EAB is tried on the directory for ACME-IDs, and so is whether the user is shown why a name
+is refused that the ACME-ID hasn't; all else on the open one, where control is proved. IP address is 127.0.0.1 by http-01, wildcard is by dns-01, with updates to BIND signed by
 TSIG.
 
 `

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -112,6 +113,11 @@ func (c *client) try(t *testing.T, s *site, name column) cell {
 		if hasNot {
 			l.show(a)
 			return
+		}
+		for _, r := range c.reasons {
+			if r.column == name {
+				a.hopeless = regexp.MustCompile(r.pattern)
+			}
 		}
 		for _, col := range columns {
 			if col.name == name {

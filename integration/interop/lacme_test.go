@@ -25,6 +25,7 @@ var lacme = &client{
 	},
 	lacks: map[column]lack{
 		binding:       {"no EAB", []string{"cat", "/usr/libexec/lacme/client"}, "externalAccountBinding"},
+		refusal:       {"no EAB", []string{"cat", "/usr/libexec/lacme/client"}, "externalAccountBinding"},
 		dnsChallenge:  {"has http-01 only", []string{"cat", "/usr/libexec/lacme/client"}, "dns-01"},
 		wildcard:      {"has http-01 only", []string{"cat", "/usr/libexec/lacme/client"}, "dns-01"},
 		alpnChallenge: {"has http-01 only", []string{"cat", "/usr/libexec/lacme/client"}, "tls-alpn"},
