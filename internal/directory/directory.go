@@ -52,10 +52,15 @@ func Usable(a store.Account) string {
 	case a.ACMEID == 0:
 		return "the ACME-ID that this account was bound to no longer exists"
 	case !a.ACMEIDInvalid.IsZero():
-		return fmt.Sprintf("the ACME-ID %s that this account is bound to has been invalid since %s, because it or its host was removed; "+
-			"get credentials of another ACME-ID and register again", a.ACMEIDFQDN, a.ACMEIDInvalid.Format(time.RFC3339))
+		return ended(a.ACMEIDFQDN, a.ACMEIDInvalid)
 	}
 	return ""
+}
+
+// ended says why an ACME-ID allows nothing any more.
+func ended(fqdn string, since time.Time) string {
+	return fmt.Sprintf("the ACME-ID %s that this account is bound to has been invalid since %s, because it or its host was removed; "+
+		"get credentials of another ACME-ID and register again", fqdn, since.Format(time.RFC3339))
 }
 
 // Decision is the answer to "may this account have these names?".
@@ -87,7 +92,9 @@ func (d *Directory) MayHave(ctx context.Context, a store.Account, ids []identifi
 		case id.Type != identifier.DNS:
 			dec.Refused = append(dec.Refused, Refusal{id, true, fmt.Sprintf("%s is an IP address, and the host database has names only; "+
 				"an address can be certified where control of it is proved, in an open directory", id)})
-		case !aid.Invalid.IsZero() || !slices.Contains(aid.Names, id.Value):
+		case !aid.Invalid.IsZero():
+			dec.Refused = append(dec.Refused, Refusal{id, false, ended(aid.FQDN, aid.Invalid)})
+		case !slices.Contains(aid.Names, id.Value):
 			dec.Refused = append(dec.Refused, Refusal{id, false, fmt.Sprintf("%s is not among the names of ACME-ID %s: have it added there, or order without it", id, aid.FQDN)})
 		}
 	}

@@ -219,3 +219,21 @@ func TestOpenAccountsNeedChallenges(t *testing.T) {
 		t.Errorf("got %+v, %v", dec, err)
 	}
 }
+
+// The account may have been read before its ACME-ID ended.
+func TestARefusalTellsThatTheACMEIDHasEnded(t *testing.T) {
+	d := open(t)
+	addHosts(t, d, "www.example.org")
+	_, c, err := d.AddACMEID(t.Context(), "www.example.org", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := register(t, d, c.KID, "k1")
+	if err := d.RemoveHost(t.Context(), "www.example.org"); err != nil {
+		t.Fatal(err)
+	}
+	dec, err := d.MayHave(t.Context(), a, []identifier.Identifier{{Type: identifier.DNS, Value: "www.example.org"}})
+	if err != nil || len(dec.Refused) != 1 || !strings.Contains(dec.Refused[0].Reason, "has been invalid since") {
+		t.Errorf("got %+v, %v", dec, err)
+	}
+}
