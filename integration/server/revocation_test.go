@@ -224,31 +224,56 @@ func TestVidimusRenewsWhenOperatorsWantIt(t *testing.T) {
 	}
 }
 
+// ocspStatus asks whether the first certificate of a chain is revoked.
+func ocspStatus(t *testing.T, chain []*x509.Certificate) int {
+	t.Helper()
+	question, err := ocsp.CreateRequest(chain[0], chain[1], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.Post(chain[0].OCSPServer[0], "application/ocsp-request", bytes.NewReader(question))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	der, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := ocsp.ParseResponseForCert(der, chain[0], chain[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.Status
+}
+
+func TestARevocationSurvivesAKill(t *testing.T) {
+	v := peer.StartVidimusd(t)
+	h := newHost(t, v, "a.uni.test", "b.uni.test")
+	good := h.obtain("b.uni.test")
+	var revokedOnes [][]*x509.Certificate
+	for range 5 {
+		chain := h.obtain("a.uni.test")
+		h.run("revoke", "--cert-path", h.live("a.uni.test", "cert.pem"), "--no-delete-after-revoke")
+		v.Kill() // the CRL may not be signed yet
+		v.Start(t)
+		revokedOnes = append(revokedOnes, chain)
+		for _, c := range revokedOnes {
+			if status := ocspStatus(t, c); status != ocsp.Revoked || !revoked(t, v, c[0].SerialNumber) {
+				t.Fatalf("what was revoked before the kill: by OCSP %d, by the CRL %v", status, revoked(t, v, c[0].SerialNumber))
+			}
+		}
+		if status := ocspStatus(t, good); status != ocsp.Good || revoked(t, v, good[0].SerialNumber) {
+			t.Fatalf("what was not: by OCSP %d, by the CRL %v", status, revoked(t, v, good[0].SerialNumber))
+		}
+	}
+}
+
 func TestOperatorsRevokeWhileTheServerRuns(t *testing.T) {
 	v := peer.StartVidimusd(t)
 	h := newHost(t, v, "a.uni.test")
 	chain := h.obtain("a.uni.test")
-	ask := func() int {
-		t.Helper()
-		question, err := ocsp.CreateRequest(chain[0], chain[1], nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := http.Post(chain[0].OCSPServer[0], "application/ocsp-request", bytes.NewReader(question))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		der, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer, err := ocsp.ParseResponseForCert(der, chain[0], chain[1])
-		if err != nil {
-			t.Fatal(err)
-		}
-		return answer.Status
-	}
+	ask := func() int { t.Helper(); return ocspStatus(t, chain) }
 	if status := ask(); status != ocsp.Good {
 		t.Errorf("before: status %d", status)
 	}
