@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"vidimus/internal/acmehttp"
 )
 
 // FuzzPayload: whatever an account sends to a resource, signed as it should be, it gets
 // an answer or a problem that it can act on; never a failure of the server.
 func FuzzPayload(f *testing.F) {
-	account := newServer(f).registered()
+	account := newServer(f, func(c *acmehttp.Config) { c.Endpoints[1].Subdomains = true }).registered()
 	var o order
 	place := account.post("/new-order", orderFor("www.example.org"))
 	place.want(201).json(&o)
@@ -22,7 +24,8 @@ func FuzzPayload(f *testing.F) {
 
 	for i := range paths {
 		for _, s := range []string{"", "{}", "[]", "null", `{"status":"valid"}`, `{"identifiers":[{"type":"ip","value":"127.0.0.1"}],"notBefore":"2030-01-01T00:00:00Z"}`,
-			`{"identifiers":[{"type":"dns","value":"*.example.org"}],"replaces":"AA.AA","profile":"x"}`, `{"identifier":{"type":"dns","value":"example.org"},"subdomainAuthAllowed":true}`,
+			`{"identifiers":[{"type":"dns","value":"*.example.org"}],"replaces":"AA.AA","profile":"x"}`, `{"identifier":{"type":"dns","value":"example.org","subdomainAuthAllowed":true}}`,
+			`{"identifiers":[{"type":"dns","value":"a.example.org","ancestorDomain":"example.org"}],"notAfter":"2030-01-01T00:00:00Z"}`,
 			`{"csr":"AAAA"}`, `{"certificate":"AAAA","reason":1}`, `{"contact":["mailto:a@example.org"],"termsOfServiceAgreed":true,"externalAccountBinding":{}}`,
 			`{"payload":"","signature":"","protected":""}`} {
 			f.Add(byte(i), s)
