@@ -76,7 +76,9 @@ func Make(ctx context.Context, o Options) (m Manifest, err error) {
 		return m, fmt.Errorf("%s exists already; name a folder that doesn't", to)
 	}
 	partial := to + ".partial"
-	if err := os.Mkdir(partial, 0o700); errors.Is(err, os.ErrExist) {
+	if err := os.Mkdir(partial, 0o700); errors.Is(err, os.ErrNotExist) {
+		return m, fmt.Errorf("there is no folder %s to make the backup in", filepath.Dir(to))
+	} else if errors.Is(err, os.ErrExist) {
 		return m, fmt.Errorf("%s is left from a backup that was cut short, or one is being made; remove it", partial)
 	} else if err != nil {
 		return m, err
