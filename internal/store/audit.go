@@ -30,7 +30,7 @@ func record(ctx context.Context, tx *sql.Tx, events ...audit.Event) error {
 			}
 			args = append(args, at, actor, e.Action, e.Object, e.Result, toJSON(e.Detail))
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO audit (at, actor, action, object, result, detail) VALUES `+
+		if _, err := tx.ExecContext(unawaited(ctx), `INSERT INTO audit (at, actor, action, object, result, detail) VALUES `+
 			rowsOf(len(chunk), "", "", "", "", "", ""), args...); err != nil {
 			return fmt.Errorf("writing the audit log: %w", err)
 		}

@@ -80,7 +80,7 @@ func (s *Store) FinishIssuance(ctx context.Context, serial string, der []byte, n
 			der, millis(now), serial); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `UPDATE acme_order SET status = 'valid' WHERE status = 'processing'
+		if _, err := tx.ExecContext(unawaited(ctx), `UPDATE acme_order SET status = 'valid' WHERE status = 'processing'
 			AND id = (SELECT order_id FROM certificate WHERE serial = $1)`, serial); err != nil {
 			return err
 		}

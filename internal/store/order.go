@@ -314,7 +314,7 @@ func (s *Store) challengeSucceeded(ctx context.Context, tx *sql.Tx, c Challenge,
 		return err
 	}
 	for _, id := range orders {
-		if _, err := tx.ExecContext(ctx, `UPDATE acme_order SET status = 'ready' WHERE id = $1 AND status = 'pending'
+		if _, err := tx.ExecContext(unawaited(ctx), `UPDATE acme_order SET status = 'ready' WHERE id = $1 AND status = 'pending'
 			AND NOT EXISTS (SELECT 1 FROM order_authz o JOIN authz a ON a.id = o.authz_id
 				WHERE o.order_id = $1 AND a.status <> 'valid')`, id); err != nil {
 			return err

@@ -93,7 +93,7 @@ func (s *Store) openPostgres(ctx context.Context, database string) error {
 	setDefault(conn.RuntimeParams, "idle_in_transaction_session_timeout", "30s")
 	// That a connection is dead is seen when it is used; see [persist].
 	neverPing := func(context.Context, stdlib.ShouldPingParams) bool { return false }
-	db := stdlib.OpenDB(*conn, stdlib.OptionShouldPing(neverPing))
+	db := sql.OpenDB(pipelined{stdlib.GetConnector(*conn, stdlib.OptionShouldPing(neverPing))})
 	db.SetMaxOpenConns(int(c.MaxConns))
 	db.SetMaxIdleConns(int(c.MaxConns))
 	db.SetConnMaxIdleTime(5 * time.Minute)
@@ -180,7 +180,7 @@ func (p *postgres) once(ctx context.Context, fn func(ctx context.Context, tx *sq
 	if lost(err) && !pgconn.SafeToRetry(err) {
 		return &unknownOutcome{err}
 	}
-	return err
+	return taken(err)
 }
 
 // unknownOutcome says that the connection was lost while a change was committed: it is

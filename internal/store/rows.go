@@ -7,11 +7,11 @@ import (
 	"slices"
 )
 
-// insertAll inserts rows, several with one statement; head is "INSERT INTO table
-// (columns)".
+// insertAll inserts rows, several with one statement, that nothing else in the
+// transaction builds on; head is "INSERT INTO table (columns)".
 func insertAll(ctx context.Context, tx *sql.Tx, head string, rows [][]any) error {
 	for chunk := range slices.Chunk(rows, maxTogether) {
-		if _, err := tx.ExecContext(ctx, head+` VALUES `+rowsOf(len(chunk), make([]string, len(chunk[0]))...), slices.Concat(chunk...)...); err != nil {
+		if _, err := tx.ExecContext(unawaited(ctx), head+` VALUES `+rowsOf(len(chunk), make([]string, len(chunk[0]))...), slices.Concat(chunk...)...); err != nil {
 			return err
 		}
 	}
