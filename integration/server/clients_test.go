@@ -56,7 +56,8 @@ func TestCertbotWithEAB(t *testing.T) {
 	// The host that the ACME-ID is named for goes, and with it the account.
 	v.Admin(t, nil, "host", "remove", "a.uni.test")
 	if out, status := peer.Run(t, certbot(t, v, dir, c.Directory, "renew", "--force-renewal", "--no-random-sleep-on-renew")); status == 0 ||
-		!strings.Contains(unfold(out), "has been invalid since") {
+		!strings.Contains(unfold(out), "has been invalid since") && !strings.Contains(unfold(out), "is not among the names of ACME-ID") {
+		// The account is known for a second after it was read; the names are not.
 		t.Errorf("renewal after its host was removed: exit status %d\n%s", status, out)
 	}
 }
