@@ -14,6 +14,7 @@ const mdModule = "/usr/lib/apache2/modules/mod_md.so"
 var apache = &client{
 	name:    "apache mod_md",
 	version: debian("apache2-bin"),
+	needs:   []string{"apache2"},
 	obtain:  func(a *attempt, o *order) material { return apacheServe(a, o, nil) },
 	renew: func(a *attempt, o *order) material {
 		old := a.served(o.site.TLSPort, o.names[0], o.site.CABundle, nil)

@@ -13,6 +13,7 @@ import (
 var caddy = &client{
 	name:    "caddy",
 	version: debian("caddy"),
+	needs:   []string{"caddy"},
 	single:  true,
 	obtain:  func(a *attempt, o *order) material { return caddyServe(a, o, nil) },
 	renew: func(a *attempt, o *order) material {

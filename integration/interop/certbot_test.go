@@ -14,6 +14,7 @@ import (
 var certbot = &client{
 	name:    "certbot",
 	version: debian("certbot"),
+	needs:   []string{"certbot"},
 	obtain: func(a *attempt, o *order) material {
 		args := []string{"certonly", "--agree-tos", "-m", "a@uni.test", "--no-eff-email", "--cert-name", "tried", "--renew-with-new-domains"}
 		if o.eab != nil {

@@ -17,8 +17,10 @@ import (
 type client struct {
 	name    string
 	version func(t testing.TB) string
-	single  bool // each name gets a certificate of its own
-	short   bool // it renews by a certificate's age only, so that must be short
+	needs   []string // programs, of Debian's packages
+	asRoot  bool     // it can be tried by root only
+	single  bool     // each name gets a certificate of its own
+	short   bool     // it renews by a certificate's age only, so that must be short
 	// obtain gets a certificate as the order says. Called again with the same order it
 	// gets another one.
 	obtain func(a *attempt, o *order) material

@@ -14,6 +14,7 @@ import (
 var dehydrated = &client{
 	name:    "dehydrated",
 	version: debian("dehydrated"),
+	needs:   []string{"dehydrated"},
 	obtain: func(a *attempt, o *order) material {
 		if _, err := os.Stat(filepath.Join(o.dir, "config")); err != nil {
 			dehydratedConfig(a, o)

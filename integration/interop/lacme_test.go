@@ -12,6 +12,8 @@ import (
 var lacme = &client{
 	name:    "lacme",
 	version: debian("lacme"),
+	needs:   []string{"lacme", "lacme-accountd", "openssl"},
+	asRoot:  true, // from which its parts step down
 	obtain: func(a *attempt, o *order) material {
 		if _, err := os.Stat(filepath.Join(o.dir, "account.key")); err != nil {
 			lacmeConfig(a, o)

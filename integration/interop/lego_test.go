@@ -13,6 +13,7 @@ import (
 var lego = &client{
 	name:    "lego",
 	version: debian("lego"),
+	needs:   []string{"lego"},
 	obtain:  func(a *attempt, o *order) material { return legoRun(a, o, "run") },
 	renew: func(a *attempt, o *order) material {
 		return legoRun(a, o, "renew", "--days", "900", "--no-random-sleep")

@@ -98,9 +98,6 @@ END
 func (s *site) trusting(a *attempt, program string, args ...string) *exec.Cmd {
 	a.Helper()
 	const system = "/etc/ssl/certs/ca-certificates.crt"
-	if os.Geteuid() != 0 {
-		a.Fatal("only root can make this client trust a test CA, in a mount namespace")
-	}
 	return exec.Command("unshare", append([]string{"--mount", "sh", "-c", `mount --bind "$0" ` + system + ` && exec "$@"`,
 		s.CABundle, peer.Need(a, program)}, args...)...)
 }

@@ -13,6 +13,8 @@ import (
 var uacme = &client{
 	name:    "uacme",
 	version: debian("uacme"),
+	needs:   []string{"uacme", "ualpn", "nsupdate"},
+	asRoot:  true,
 	obtain: func(a *attempt, o *order) material {
 		if _, err := os.Stat(filepath.Join(o.dir, "private/key.pem")); err != nil {
 			var eab []string
