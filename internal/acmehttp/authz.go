@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"vidimus/internal/acme"
@@ -40,11 +39,6 @@ func (s *Server) loadAuthz(r *request, id int64) (store.Authz, error) {
 	if err != nil {
 		return a, fmt.Errorf("reading authorization %d: %w", id, err)
 	}
-	return s.asOfNow(a), nil
-}
-
-// asOfNow is an authorization with the status that its end gives it.
-func (s *Server) asOfNow(a store.Authz) store.Authz {
 	if !s.Now().Before(a.Expires) {
 		switch a.Status {
 		case acme.Pending:
@@ -53,7 +47,7 @@ func (s *Server) asOfNow(a store.Authz) store.Authz {
 			a.Status = acme.Expired
 		}
 	}
-	return a
+	return a, nil
 }
 
 // heldAuthz is loadAuthz that holds back while a validation runs.
@@ -126,21 +120,20 @@ func (s *Server) deactivate(r *request, a store.Authz) (store.Authz, error) {
 	return a, nil
 }
 
+// quickResult is how long the answer to a client that asks for a validation waits for the
+// result. Most have it by then, and "processing" need not be put on record.
+const quickResult = 20 * time.Millisecond
+
 // challenge shows a challenge, or starts its validation (§7.5.1).
 func (s *Server) challenge(r *request) (reply, error) {
 	id, err := r.id()
 	if err != nil {
 		return reply{}, err
 	}
-	a, err := s.Store.AuthzOf(r.http.Context(), id)
-	if errors.Is(err, store.ErrNotFound) || err == nil && a.Account != r.account.ID {
-		return reply{}, notFound("there is no challenge %d of this account", id)
-	}
+	a, c, err := s.loadChallenge(r, id)
 	if err != nil {
-		return reply{}, fmt.Errorf("reading challenge %d: %w", id, err)
+		return reply{}, err
 	}
-	a = s.asOfNow(a)
-	c := a.Challenges[slices.IndexFunc(a.Challenges, func(c store.Challenge) bool { return c.ID == id })]
 	if r.asGET() && c.Status == acme.Processing {
 		return s.heldChallenge(r, c)
 	}
@@ -149,16 +142,8 @@ func (s *Server) challenge(r *request) (reply, error) {
 		if err := r.decode(&in); err != nil {
 			return reply{}, err
 		}
-		switch err := s.Store.StartChallenge(r.http.Context(), c.ID); {
-		case err == nil:
-			c.Status = acme.Processing
-			s.Runner.Start(c)
-		case errors.Is(err, store.ErrConflict): // asked for twice at once
-			if c, err = s.Store.Challenge(r.http.Context(), id); err != nil {
-				return reply{}, err
-			}
-		default:
-			return reply{}, fmt.Errorf("starting challenge %d: %w", id, err)
+		if c, err = s.validate(r, a, c); err != nil {
+			return reply{}, err
 		}
 	}
 	return r.challengeReply(c), nil
@@ -185,4 +170,45 @@ func (r *request) challengeReply(c store.Challenge) reply {
 		rep.retryAfter = pollAfter
 	}
 	return rep
+}
+
+// loadChallenge finds a challenge of the account, with its authorization.
+func (s *Server) loadChallenge(r *request, id int64) (store.Authz, store.Challenge, error) {
+	missing := notFound("there is no challenge %d of this account", id)
+	authz, place := store.AuthzOf(id)
+	a, err := s.loadAuthz(r, authz)
+	var p *acme.Problem
+	switch {
+	case errors.As(err, &p):
+		return a, store.Challenge{}, missing
+	case err != nil:
+		return a, store.Challenge{}, err
+	case place >= len(a.Challenges):
+		return a, store.Challenge{}, missing
+	}
+	return a, a.Challenges[place], nil
+}
+
+// validate has a challenge validated that is pending. What has no result soon is put on
+// record as processing, for whatever becomes of this process, before the client hears of
+// it.
+func (s *Server) validate(r *request, a store.Authz, c store.Challenge) (store.Challenge, error) {
+	if s.Runner.Try(a, r.account, c.ID) {
+		s.Runner.Hold(r.http.Context(), a.ID, quickResult)
+		var err error
+		if a, c, err = s.loadChallenge(r, c.ID); err != nil || c.Status != acme.Pending || a.Status != acme.Pending {
+			return c, err
+		}
+	}
+	switch err := s.Store.StartChallenge(r.http.Context(), c.ID); {
+	case err == nil:
+		c.Status = acme.Processing
+		s.Runner.Start(c) // unless it runs already
+		return c, nil
+	case errors.Is(err, store.ErrConflict): // there is a result now, or it was asked for twice at once
+		_, c, err := s.loadChallenge(r, c.ID)
+		return c, err
+	default:
+		return c, fmt.Errorf("starting challenge %d: %w", c.ID, err)
+	}
 }

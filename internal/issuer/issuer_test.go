@@ -102,7 +102,7 @@ func TestACertificateVerifiesUnderTheRoot(t *testing.T) {
 		!bytes.Equal(cert.AuthorityKeyId, i.Current().CA.SubjectKeyId) {
 		t.Errorf("its profile is wrong: %+v", cert)
 	}
-	if n := len(cert.SerialNumber.Bytes()); n != 16 || c.Serial != cert.SerialNumber.Text(16) {
+	if n := len(cert.SerialNumber.Bytes()); n != 18 || c.Serial != cert.SerialNumber.Text(16) {
 		t.Errorf("serial number of %d bytes, on record as %s", n, c.Serial)
 	}
 	got, err := i.Store.Certificate(t.Context(), c.Serial)

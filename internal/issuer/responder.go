@@ -43,9 +43,7 @@ func (i *Issuer) CertifyResponder(ctx context.Context, by *Intermediate, key cry
 
 func (i *Issuer) prepareResponder(by *Intermediate, key crypto.PublicKey) (store.Certificate, error) {
 	now := i.now().UTC()
-	serial := make([]byte, 16)
-	rand.Read(serial)
-	serial[0] = serial[0]&0x3f | 0x40 // as in prepare
+	serial := newSerial(now)
 	begin := now.Add(-backdate).Truncate(time.Second)
 	end := begin.Add(responderLife - time.Second)
 	if end.After(by.CA.NotAfter) {
@@ -53,7 +51,7 @@ func (i *Issuer) prepareResponder(by *Intermediate, key crypto.PublicKey) (store
 	}
 	tmpl := &x509.Certificate{
 		SerialNumber:          new(big.Int).SetBytes(serial),
-		Subject:               pkix.Name{CommonName: "OCSP responder " + hex.EncodeToString(serial[:4])},
+		Subject:               pkix.Name{CommonName: "OCSP responder " + hex.EncodeToString(serial[14:])},
 		NotBefore:             begin,
 		NotAfter:              end,
 		KeyUsage:              x509.KeyUsageDigitalSignature,

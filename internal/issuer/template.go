@@ -32,9 +32,7 @@ func (i *Issuer) template(r Request, by *Intermediate) (*x509.Certificate, error
 		return nil, fmt.Errorf("the issuing CA %q ends at %s, before a certificate of %s would; give issuer %s a new CA",
 			by.CA.Subject, by.CA.NotAfter.Format(time.RFC3339), r.Profile.Validity, i.Name)
 	}
-	serial := make([]byte, 16)
-	rand.Read(serial)
-	serial[0] = serial[0]&0x3f | 0x40 // positive, and always 16 bytes (RFC 5280 §4.1.2.2)
+	serial := newSerial(i.now())
 	tmpl := &x509.Certificate{
 		SerialNumber:          new(big.Int).SetBytes(serial),
 		NotBefore:             begin,

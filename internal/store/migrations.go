@@ -72,7 +72,12 @@ func without(other string, sql []byte) []byte {
 	})
 }
 
-func toSQLite(sql []byte) []byte { return without("PostgreSQL", sql) }
+// rowless is SQLite's word for tables that are kept in the order of their primary keys.
+var rowless = regexp.MustCompile(`/\* WITHOUT ROWID \*/`)
+
+func toSQLite(sql []byte) []byte {
+	return rowless.ReplaceAll(without("PostgreSQL", sql), []byte("WITHOUT ROWID"))
+}
 
 func toPostgres(sql []byte) []byte {
 	sql = without("SQLite", sql)

@@ -4,7 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"vidimus/internal/acme"
@@ -44,9 +45,10 @@ type Authz struct {
 	Challenges []Challenge
 }
 
-// Challenge is one way to fulfil an authorization (§7.1.5).
+// Challenge is one way to fulfil an authorization (§7.1.5). An authorization has at most
+// 16 of them.
 type Challenge struct {
-	ID        int64
+	ID        int64 // see [AuthzOf]
 	Authz     int64
 	Account   int64 // of the authorization
 	Type      acme.ChallengeType
@@ -57,24 +59,26 @@ type Challenge struct {
 	Record    json.RawMessage // what the validation met with
 }
 
+// challengesEach is how many numbers each authorization has for its challenges.
+const challengesEach = 16
+
+// AuthzOf is the number of the authorization that a challenge belongs to, and the
+// challenge's place in its list.
+func AuthzOf(challenge int64) (authz int64, place int) {
+	return challenge / challengesEach, int(challenge % challengesEach)
+}
+
 // NewOrder records an order with an authorization for each identifier, one perhaps for
 // several, and sets all their IDs. [ErrConflict] means that one of those that are on
 // record already has changed since it was read.
 func (s *Store) NewOrder(ctx context.Context, o *Order, authzs []*Authz) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
-		o.ID, err = insert(ctx, tx, `INSERT INTO acme_order (account_id, status, identifiers, replaces, profile, created_at, expires_at, not_before, not_after)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,
-			o.Account, o.Status, toJSON(o.Identifiers), o.Replaces, o.Profile, millis(o.Created), millis(o.Expires), millis(o.NotBefore), millis(o.NotAfter))
-		if err != nil {
-			return err
-		}
-		var fresh []*Authz
-		seen := make(map[*Authz]bool)
+		var fresh, distinct []*Authz
 		for _, a := range authzs {
-			if seen[a] {
+			if slices.Contains(distinct, a) {
 				continue
 			}
-			seen[a] = true
+			distinct = append(distinct, a)
 			if !a.Recorded {
 				fresh = append(fresh, a)
 			} else if err := takeUp(ctx, tx, a); err != nil {
@@ -85,12 +89,20 @@ func (s *Store) NewOrder(ctx context.Context, o *Order, authzs []*Authz) error {
 			return err
 		}
 		o.Authzs = make([]int64, len(authzs))
-		rows := make([][]any, len(authzs))
 		for i, a := range authzs {
 			o.Authzs[i] = a.ID
-			rows[i] = []any{o.ID, i, a.ID}
 		}
-		return insertAll(ctx, tx, `INSERT INTO order_authz (order_id, position, authz_id)`, rows)
+		o.ID, err = insert(ctx, tx, `INSERT INTO acme_order (account_id, status, identifiers, authzs, replaces, profile, created_at, expires_at, not_before, not_after)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id`, o.Account, o.Status, toJSON(o.Identifiers), toJSON(o.Authzs), o.Replaces,
+			o.Profile, millis(o.Created), millis(o.Expires), millis(o.NotBefore), millis(o.NotAfter))
+		if err != nil {
+			return err
+		}
+		rows := make([][]any, len(distinct))
+		for i, a := range distinct {
+			rows[i] = []any{a.ID, o.ID}
+		}
+		return insertAll(ctx, tx, `INSERT INTO order_authz (authz_id, order_id)`, rows)
 	})
 }
 
@@ -98,65 +110,80 @@ func (s *Store) NewOrder(ctx context.Context, o *Order, authzs []*Authz) error {
 func newAuthzs(ctx context.Context, tx *sql.Tx, authzs []*Authz) error {
 	rows := make([][]any, len(authzs))
 	for i, a := range authzs {
-		rows[i] = []any{a.Account, a.Identifier.Type, a.Identifier.Value, a.Wildcard, a.Subdomains, a.Reusable, a.Status, millis(a.Created), millis(a.Expires)}
+		if len(a.Challenges) > challengesEach {
+			return fmt.Errorf("an authorization has at most %d challenges, not %d", challengesEach, len(a.Challenges))
+		}
+		rows[i] = []any{a.Account, a.Identifier.Type, a.Identifier.Value, a.Wildcard, a.Subdomains, a.Reusable, a.Status,
+			millis(a.Created), millis(a.Expires), challengesJSON(a.Challenges)}
 	}
 	ids, err := insertNumbered(ctx, tx, `INSERT INTO authz
-		(account_id, type, value, wildcard, subdomains, reusable, status, created_at, expires_at)`, rows)
+		(account_id, type, value, wildcard, subdomains, reusable, status, created_at, expires_at, challenges)`, rows)
 	if err != nil {
 		return err
 	}
-	var challenges []*Challenge
-	rows = nil
 	for i, a := range authzs {
 		a.ID = ids[i]
-		for k := range a.Challenges {
-			c := &a.Challenges[k]
-			c.Authz, c.Account = a.ID, a.Account
-			challenges = append(challenges, c)
-			rows = append(rows, []any{c.Authz, c.Type, c.Token, c.Status})
+		a.number()
+	}
+	return nil
+}
+
+// number tells the challenges whose they are.
+func (a *Authz) number() {
+	for i := range a.Challenges {
+		c := &a.Challenges[i]
+		c.ID, c.Authz, c.Account = a.ID*challengesEach+int64(i), a.ID, a.Account
+	}
+}
+
+// challengeRecord is a challenge in the list of its authorization, as JSON.
+type challengeRecord struct {
+	Type      acme.ChallengeType `json:"type"`
+	Token     string             `json:"token"`
+	Status    acme.Status        `json:"status"`
+	Validated int64              `json:"validated,omitempty"` // Unix milliseconds
+	Error     *acme.Problem      `json:"error,omitempty"`
+	Record    json.RawMessage    `json:"record,omitempty"`
+}
+
+func challengesJSON(all []Challenge) string {
+	list := make([]challengeRecord, len(all))
+	for i, c := range all {
+		list[i] = challengeRecord{Type: c.Type, Token: c.Token, Status: c.Status, Error: c.Error, Record: c.Record}
+		if !c.Validated.IsZero() {
+			list[i].Validated = c.Validated.UnixMilli()
 		}
 	}
-	if ids, err = insertNumbered(ctx, tx, `INSERT INTO challenge (authz_id, type, token, status)`, rows); err != nil {
+	return toJSON(list)
+}
+
+type challengesColumn struct{ all *[]Challenge }
+
+func (c challengesColumn) Scan(v any) error {
+	var list []challengeRecord
+	if err := (jsonColumn{&list}).Scan(v); err != nil {
 		return err
 	}
-	for i, c := range challenges {
-		c.ID = ids[i]
+	*c.all = make([]Challenge, len(list))
+	for i, r := range list {
+		(*c.all)[i] = Challenge{Type: r.Type, Token: r.Token, Status: r.Status, Error: r.Error, Record: r.Record}
+		if r.Validated != 0 {
+			(*c.all)[i].Validated = time.UnixMilli(r.Validated).UTC()
+		}
 	}
 	return nil
 }
 
 // Order finds an order.
-func (s *Store) Order(ctx context.Context, id int64) (o Order, err error) {
-	type part struct {
-		Order
-		authz int64
-	}
-	// A row for each authorization; the first alone has the identifiers, which are many
-	// when the rows are.
-	all, err := collect(ctx, s.read, func(row scanner) (p part, err error) {
+func (s *Store) Order(ctx context.Context, id int64) (Order, error) {
+	return one(ctx, s.read, func(row scanner) (o Order, err error) {
 		var serial sql.NullString
-		var authz sql.NullInt64
-		o := &p.Order
-		err = row.Scan(&o.ID, &o.Account, &o.Status, jsonColumn{&o.Identifiers}, &o.Replaces, &o.Profile, jsonColumn{&o.Error}, &serial,
-			timeColumn{&o.Created}, timeColumn{&o.Expires}, timeColumn{&o.NotBefore}, timeColumn{&o.NotAfter}, &authz)
-		o.Serial, p.authz = serial.String, authz.Int64
-		return p, err
-	}, `SELECT o.id, o.account_id, o.status, CASE WHEN COALESCE(a.position, 0) = 0 THEN o.identifiers END, o.replaces, o.profile,
-			o.error, o.serial, o.created_at, o.expires_at, o.not_before, o.not_after, a.authz_id
-		FROM acme_order o LEFT JOIN order_authz a ON a.order_id = o.id WHERE o.id = $1 ORDER BY a.position`, id)
-	if err != nil {
+		err = row.Scan(&o.ID, &o.Account, &o.Status, jsonColumn{&o.Identifiers}, jsonColumn{&o.Authzs}, &o.Replaces, &o.Profile, jsonColumn{&o.Error}, &serial,
+			timeColumn{&o.Created}, timeColumn{&o.Expires}, timeColumn{&o.NotBefore}, timeColumn{&o.NotAfter})
+		o.Serial = serial.String
 		return o, err
-	}
-	if len(all) == 0 {
-		return o, ErrNotFound
-	}
-	o = all[0].Order
-	for _, p := range all {
-		if p.authz != 0 {
-			o.Authzs = append(o.Authzs, p.authz)
-		}
-	}
-	return o, nil
+	}, `SELECT id, account_id, status, identifiers, authzs, replaces, profile, error, serial, created_at, expires_at, not_before, not_after
+		FROM acme_order WHERE id = $1`, id)
 }
 
 // OrdersOf lists up to limit orders of an account that are not invalid, newest
@@ -170,146 +197,108 @@ func (s *Store) OrdersOf(ctx context.Context, account, before int64, limit int) 
 		account, before, limit)
 }
 
-const challengeColumns = `id, authz_id, (SELECT account_id FROM authz WHERE authz.id = challenge.authz_id),
-	type, token, status, validated_at, error, record FROM challenge`
-
-func scanChallenge(row scanner) (c Challenge, err error) {
-	err = row.Scan(&c.ID, &c.Authz, &c.Account, &c.Type, &c.Token, &c.Status, timeColumn{&c.Validated}, jsonColumn{&c.Error}, jsonColumn{&c.Record})
-	return c, err
-}
-
 // Authz finds an authorization with its challenges.
 func (s *Store) Authz(ctx context.Context, id int64) (Authz, error) {
-	return s.authz(ctx, `a.id = $1`, id)
-}
-
-// AuthzOf finds the authorization of a challenge, with all its challenges.
-func (s *Store) AuthzOf(ctx context.Context, challenge int64) (Authz, error) {
-	return s.authz(ctx, `a.id = (SELECT authz_id FROM challenge WHERE id = $1)`, challenge)
-}
-
-func (s *Store) authz(ctx context.Context, where string, arg any) (a Authz, err error) {
-	type part struct {
-		Authz
-		one Challenge
-	}
-	all, err := collect(ctx, s.read, func(row scanner) (p part, err error) {
-		a, c := &p.Authz, &p.one
-		var id sql.NullInt64
-		var kind, token, status sql.NullString
-		err = row.Scan(&a.ID, &a.Account, &a.Identifier.Type, &a.Identifier.Value, &a.Wildcard, &a.Subdomains, &a.Reusable, &a.Status,
-			timeColumn{&a.Created}, timeColumn{&a.Expires},
-			&id, &kind, &token, &status, timeColumn{&c.Validated}, jsonColumn{&c.Error}, jsonColumn{&c.Record})
-		c.ID, c.Type, c.Token, c.Status = id.Int64, acme.ChallengeType(kind.String), token.String, acme.Status(status.String)
-		return p, err
-	}, `SELECT a.id, a.account_id, a.type, a.value, a.wildcard, a.subdomains, a.reusable, a.status, a.created_at, a.expires_at,
-			c.id, c.type, c.token, c.status, c.validated_at, c.error, c.record
-		FROM authz a LEFT JOIN challenge c ON c.authz_id = a.id WHERE `+where+` ORDER BY c.id`, arg)
-	if err != nil {
-		return a, err
-	}
-	if len(all) == 0 {
-		return a, ErrNotFound
-	}
-	a = all[0].Authz
-	a.Recorded, a.Challenges = true, []Challenge{}
-	for _, p := range all {
-		if c := p.one; c.ID != 0 { // one granted by the host database has none
-			c.Authz, c.Account = a.ID, a.Account
-			a.Challenges = append(a.Challenges, c)
-		}
-	}
-	return a, nil
+	return one(ctx, s.read, scanAuthz, `SELECT `+authzColumns+` WHERE id = $1`, id)
 }
 
 // Challenge finds a challenge.
 func (s *Store) Challenge(ctx context.Context, id int64) (Challenge, error) {
-	return one(ctx, s.read, scanChallenge, `SELECT `+challengeColumns+` WHERE id = $1`, id)
+	authz, place := AuthzOf(id)
+	a, err := s.Authz(ctx, authz)
+	switch {
+	case err != nil:
+		return Challenge{}, err
+	case place >= len(a.Challenges):
+		return Challenge{}, ErrNotFound
+	}
+	return a.Challenges[place], nil
 }
 
-// StartChallenge moves a challenge from pending to processing.
+// StartChallenge moves a challenge from pending to processing. [ErrConflict] means that
+// it was not pending.
 func (s *Store) StartChallenge(ctx context.Context, id int64) error {
-	return s.updateOne(ctx, `UPDATE challenge SET status = 'processing', started_at = `+s.clock()+`
-		WHERE id = $1 AND status = 'pending'`, id)
-}
-
-// FinishChallenge records the result of a validation, and what follows from it: the
-// authorization becomes valid or invalid, each of its pending orders invalid, or
-// ready once all its authorizations are valid. A problem of nil means success.
-func (s *Store) FinishChallenge(ctx context.Context, c Challenge, problem *acme.Problem, now, expires time.Time) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if problem == nil {
-			return s.challengeSucceeded(ctx, tx, c, now, expires)
-		}
-		if err := recordValidation(ctx, tx, c, problem); err != nil {
+		a, c, err := s.lockChallenge(ctx, tx, id)
+		if err != nil {
 			return err
 		}
-		if err := move(ctx, tx, acme.Challenges, "challenge", c.ID, acme.Processing, acme.Invalid,
-			column{"error", toJSON(problem)}, column{"record", toJSON(c.Record)}); err != nil {
-			return err
+		if c.Status != acme.Pending {
+			return ErrConflict
 		}
-		if err := move(ctx, tx, acme.Authorizations, "authz", c.Authz, acme.Pending, acme.Invalid, column{"reusable", false}); err != nil {
-			return keepChallenge(err)
-		}
-		return failOrdersOf(ctx, tx, c.Authz, problem)
+		c.Status = acme.Processing
+		return changeOne(ctx, tx, `UPDATE authz SET challenges = $1, started_at = `+s.clock()+` WHERE id = $2`, challengesJSON(a.Challenges), a.ID)
 	})
 }
 
-// recordValidation writes the result of a validation into the audit log, in one
-// statement with the look at whose it is.
-func recordValidation(ctx context.Context, tx *sql.Tx, c Challenge, problem *acme.Problem) error {
-	e := audit.Event{Action: audit.Validated, Result: "valid", Detail: audit.Detail{"authorization": c.Authz, "challenge": c.ID, "type": c.Type}}
-	if c.Record != nil {
-		e.Detail["record"] = c.Record
+// lockChallenge reads a challenge, with its authorization, to change it.
+func (s *Store) lockChallenge(ctx context.Context, tx *sql.Tx, id int64) (*Authz, *Challenge, error) {
+	authz, place := AuthzOf(id)
+	a, err := one(ctx, tx, scanAuthz, `SELECT `+authzColumns+` WHERE id = $1`+s.lock(), authz)
+	if err != nil {
+		return nil, nil, err
 	}
+	if place >= len(a.Challenges) {
+		return nil, nil, ErrNotFound
+	}
+	return &a, &a.Challenges[place], nil
+}
+
+// FinishChallenge records the result of a validation, of a challenge that may still be on
+// record as pending, and what follows from it: the authorization becomes valid or
+// invalid, each of its pending orders invalid, or ready once all its authorizations are
+// valid. A problem of nil means success. [ErrConflict] means that the challenge has a
+// result.
+func (s *Store) FinishChallenge(ctx context.Context, done Challenge, problem *acme.Problem, now, expires time.Time) error {
+	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		a, c, err := s.lockChallenge(ctx, tx, done.ID)
+		if err != nil {
+			return err
+		}
+		if c.Status != acme.Pending && c.Status != acme.Processing {
+			return ErrConflict
+		}
+		c.Status, c.Validated, c.Error, c.Record = acme.Valid, now, nil, done.Record
+		if problem != nil {
+			c.Status, c.Validated, c.Error = acme.Invalid, time.Time{}, problem
+		}
+		// An authorization that has come to an end by another challenge, or by the client,
+		// stays as it is.
+		decides := a.Status == acme.Pending
+		switch {
+		case decides && problem == nil:
+			a.Status, a.Expires, a.Reusable = acme.Valid, expires, true
+		case decides:
+			a.Status, a.Reusable = acme.Invalid, false
+		}
+		if err := changeOne(ctx, tx, `UPDATE authz SET status = $1, expires_at = $2, reusable = $3, challenges = $4,
+			started_at = CASE WHEN $5 THEN started_at END WHERE id = $6`,
+			a.Status, millis(a.Expires), a.Reusable, challengesJSON(a.Challenges), a.validating(), a.ID); err != nil {
+			return err
+		}
+		if decides {
+			if err := s.settleOrdersOf(ctx, tx, a, problem); err != nil {
+				return err
+			}
+		}
+		return recordValidation(ctx, tx, a, c)
+	})
+}
+
+// validating tells whether there is a challenge whose result is not known yet.
+func (a *Authz) validating() bool {
+	return slices.ContainsFunc(a.Challenges, func(c Challenge) bool { return c.Status == acme.Processing })
+}
+
+// settleOrdersOf does what follows for others from an authorization's end.
+func (s *Store) settleOrdersOf(ctx context.Context, tx *sql.Tx, a *Authz, problem *acme.Problem) error {
 	if problem != nil {
-		e.Result, e.Detail["problem"] = "invalid", problem.Error()
+		return failOrdersOf(ctx, tx, a.ID, problem)
 	}
-	happened(ctx, e)
-	rest := "," + toJSON(e.Detail)[1:]
-	return changeOne(ctx, tx, `INSERT INTO audit (at, actor, action, object, result, detail)
-		SELECT CAST($1 AS BIGINT), CAST($2 AS TEXT), CAST($3 AS TEXT), CASE WHEN wildcard THEN '*.' || value ELSE value END, CAST($4 AS TEXT),
-			'{"account":' || CAST(account_id AS TEXT) || CAST($5 AS TEXT) FROM authz WHERE id = $6`,
-		time.Now().UnixMilli(), toJSON(audit.Of(ctx)), e.Action, e.Result, rest, c.Authz)
-}
-
-// ordersOf lists the orders of an authorization, and keeps them from changing: of two of
-// their authorizations that become valid at once, the second must see the first. It
-// comes after the change of the authorization, which who takes it up waits for.
-func (s *Store) ordersOf(ctx context.Context, tx *sql.Tx, authz int64) ([]int64, error) {
-	lock := s.lock()
-	if lock != "" {
-		lock += " OF o"
-	}
-	return collect(ctx, tx, scanID, `SELECT o.id FROM order_authz a JOIN acme_order o ON o.id = a.order_id
-		WHERE a.authz_id = $1 AND o.status = 'pending' ORDER BY o.id`+lock, authz)
-}
-
-// keepChallenge lets a challenge's result stand when its authorization has already
-// come to an end by another challenge or by the client.
-func keepChallenge(err error) error {
-	if errors.Is(err, ErrConflict) {
-		return nil
-	}
-	return err
-}
-
-func (s *Store) challengeSucceeded(ctx context.Context, tx *sql.Tx, c Challenge, now, expires time.Time) error {
-	if err := recordValidation(ctx, tx, c, nil); err != nil {
+	if err := supersede(ctx, tx, a.ID); err != nil {
 		return err
 	}
-	if err := move(ctx, tx, acme.Challenges, "challenge", c.ID, acme.Processing, acme.Valid,
-		column{"validated_at", millis(now)}, column{"record", toJSON(c.Record)}); err != nil {
-		return err
-	}
-	if err := move(ctx, tx, acme.Authorizations, "authz", c.Authz, acme.Pending, acme.Valid,
-		column{"expires_at", millis(expires)}, column{"reusable", true}); err != nil {
-		return keepChallenge(err)
-	}
-	if err := supersede(ctx, tx, c.Authz); err != nil {
-		return err
-	}
-	orders, err := s.ordersOf(ctx, tx, c.Authz)
+	orders, err := s.ordersOf(ctx, tx, a.ID)
 	if err != nil {
 		return err
 	}
@@ -321,6 +310,35 @@ func (s *Store) challengeSucceeded(ctx context.Context, tx *sql.Tx, c Challenge,
 		}
 	}
 	return nil
+}
+
+// recordValidation writes the result of a validation into the audit log.
+func recordValidation(ctx context.Context, tx *sql.Tx, a *Authz, c *Challenge) error {
+	name := a.Identifier.Value
+	if a.Wildcard {
+		name = "*." + name
+	}
+	e := audit.Event{Action: audit.Validated, Object: name, Result: string(c.Status), Detail: audit.Detail{
+		"account": a.Account, "authorization": a.ID, "challenge": c.ID, "type": c.Type}}
+	if c.Record != nil {
+		e.Detail["record"] = c.Record
+	}
+	if c.Error != nil {
+		e.Detail["problem"] = c.Error.Error()
+	}
+	return record(ctx, tx, e)
+}
+
+// ordersOf lists the pending orders of an authorization, and keeps them from changing: of
+// two of their authorizations that become valid at once, the second must see the first.
+// It comes after the change of the authorization, which who takes it up waits for.
+func (s *Store) ordersOf(ctx context.Context, tx *sql.Tx, authz int64) ([]int64, error) {
+	lock := s.lock()
+	if lock != "" {
+		lock += " OF o"
+	}
+	return collect(ctx, tx, scanID, `SELECT o.id FROM order_authz a JOIN acme_order o ON o.id = a.order_id
+		WHERE a.authz_id = $1 AND o.status = 'pending' ORDER BY o.id`+lock, authz)
 }
 
 func failOrdersOf(ctx context.Context, tx *sql.Tx, authz int64, problem *acme.Problem) error {

@@ -20,8 +20,7 @@ func (s *Store) NewAuthz(ctx context.Context, a *Authz) error {
 
 // ReusableAuthzs lists the authorizations of an account that orders placed now may take
 // up, of identifiers with one of the values, that last beyond a time: valid ones by
-// proof, and pending ones that were made before any order. They come without their
-// challenges. However many orders the account has, this is one look-up for each value.
+// proof, and pending ones that were made before any order. However many orders the account has, this is one look-up for each value.
 func (s *Store) ReusableAuthzs(ctx context.Context, account int64, values []string, beyond time.Time) ([]Authz, error) {
 	query, args := reusableQuery(account, values, beyond)
 	return collect(ctx, s.read, scanAuthz, query, args...)
@@ -47,12 +46,13 @@ func reusableQuery(account int64, values []string, beyond time.Time) (query stri
 		AND value IN (` + list.String() + `) ORDER BY id`, args
 }
 
-const authzColumns = `id, account_id, type, value, wildcard, subdomains, reusable, status, created_at, expires_at FROM authz`
+const authzColumns = `id, account_id, type, value, wildcard, subdomains, reusable, status, created_at, expires_at, challenges FROM authz`
 
 func scanAuthz(row scanner) (a Authz, err error) {
 	err = row.Scan(&a.ID, &a.Account, &a.Identifier.Type, &a.Identifier.Value, &a.Wildcard, &a.Subdomains, &a.Reusable, &a.Status,
-		timeColumn{&a.Created}, timeColumn{&a.Expires})
+		timeColumn{&a.Created}, timeColumn{&a.Expires}, challengesColumn{&a.Challenges})
 	a.Recorded = true
+	a.number()
 	return a, err
 }
 

@@ -120,8 +120,8 @@ func (s *Store) update(ctx context.Context, fn func(ctx context.Context, tx *sql
 }
 
 // lock is what a SELECT of rows that other transactions must leave alone ends with.
-// Rows of several tables are locked in the order host, acme_id, account, acme_order,
-// challenge, authz, certificate; those of one table in the order of their keys.
+// Rows of several tables are locked in the order host, acme_id, account, authz,
+// acme_order, certificate; those of one table in the order of their keys.
 func (s *Store) lock() string {
 	if s.postgres != nil {
 		return " FOR UPDATE"

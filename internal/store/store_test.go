@@ -237,9 +237,6 @@ func TestAChallengesResultDecidesAuthorizationAndOrder(t *testing.T) {
 			onBoth(t, func(t *testing.T, s *Store) {
 				o, z := newTestOrder(t, s, acme.Pending)
 				c := z.Challenges[0]
-				if err := s.FinishChallenge(t.Context(), c, tt.problem, day, day.Add(time.Hour)); !errors.Is(err, ErrConflict) {
-					t.Errorf("the result of what has not begun: %v; want a conflict", err)
-				}
 				if err := s.StartChallenge(t.Context(), c.ID); err != nil {
 					t.Fatal(err)
 				}
@@ -248,6 +245,9 @@ func TestAChallengesResultDecidesAuthorizationAndOrder(t *testing.T) {
 				}
 				if err := s.FinishChallenge(t.Context(), c, tt.problem, day, day.Add(time.Hour)); err != nil {
 					t.Fatal(err)
+				}
+				if err := s.FinishChallenge(t.Context(), c, tt.problem, day, day.Add(time.Hour)); !errors.Is(err, ErrConflict) {
+					t.Errorf("a second result: %v; want a conflict", err)
 				}
 				gotAuthz, err := s.Authz(t.Context(), z.ID)
 				if err != nil || gotAuthz.Status != tt.authz || (gotAuthz.Challenges[0].Error != nil) != (tt.problem != nil) {

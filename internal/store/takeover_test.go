@@ -17,10 +17,10 @@ func TestOfManyServersOneTakesAValidationOver(t *testing.T) {
 		}
 		// As if they had begun long ago.
 		const age = 10 * time.Minute
-		if err := s.updateOne(t.Context(), `UPDATE challenge SET started_at = 1 WHERE id = $1`, authzs[0].Challenges[0].ID); err != nil {
+		if err := s.updateOne(t.Context(), `UPDATE authz SET started_at = 1 WHERE id = $1`, authzs[0].ID); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.updateOne(t.Context(), `UPDATE challenge SET started_at = 0 WHERE id = $1`, authzs[1].Challenges[0].ID); err != nil {
+		if err := s.updateOne(t.Context(), `UPDATE authz SET started_at = 0 WHERE id = $1`, authzs[1].ID); err != nil {
 			t.Fatal(err)
 		}
 		seen := make(chan Challenge, 100)

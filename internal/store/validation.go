@@ -1,10 +1,26 @@
 package store
 
-import "context"
+import (
+	"context"
 
-// ProcessingAfter lists up to limit challenges whose validation was asked for and has no
-// result yet, by number, from those above after.
+	"vidimus/internal/acme"
+)
+
+// ProcessingAfter lists the challenges whose validation was asked for and has no result
+// yet, of up to limit authorizations with numbers above after, by number.
 func (s *Store) ProcessingAfter(ctx context.Context, after int64, limit int) ([]Challenge, error) {
-	return collect(ctx, s.read, scanChallenge,
-		`SELECT `+challengeColumns+` WHERE status = 'processing' AND id > $1 ORDER BY id LIMIT $2`, after, limit)
+	authzs, err := collect(ctx, s.read, scanAuthz,
+		`SELECT `+authzColumns+` WHERE started_at IS NOT NULL AND id > $1 ORDER BY id LIMIT $2`, after, limit)
+	return processing(authzs), err
+}
+
+func processing(authzs []Authz) (all []Challenge) {
+	for _, a := range authzs {
+		for _, c := range a.Challenges {
+			if c.Status == acme.Processing {
+				all = append(all, c)
+			}
+		}
+	}
+	return all
 }

@@ -3,6 +3,8 @@ package validation
 import (
 	"cmp"
 	"slices"
+
+	"vidimus/internal/store"
 )
 
 const (
@@ -17,7 +19,16 @@ const (
 )
 
 // job is a challenge that is to be validated.
-type job struct{ challenge, authz, account int64 }
+type job struct {
+	challenge, authz, account int64
+	known                     *known // nil: what is on record
+}
+
+// known is what whoever asks for a validation has just read.
+type known struct {
+	authz   store.Authz
+	account store.Account
+}
 
 // queue lets accounts take turns. It is not safe for concurrent use.
 type queue struct {
@@ -52,6 +63,12 @@ func (q *queue) add(j job) bool {
 	q.waiting++
 	q.enter(j.account, l)
 	return true
+}
+
+// free tells whether a job of the account would run at once.
+func (q *queue) free(account int64) bool {
+	l := q.accounts[account]
+	return q.running < maxRunning && len(q.turns) == 0 && (l == nil || len(l.jobs) == 0 && l.running < maxPerAccount)
 }
 
 func (q *queue) room() int { return cmp.Or(q.most, maxWaiting) }

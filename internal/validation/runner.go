@@ -86,25 +86,53 @@ func (r *Runner) context() context.Context {
 func (r *Runner) Start(c store.Challenge) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	w := r.watched[c.Authz]
-	if w != nil && slices.Contains(w.challenges, c.ID) {
+	r.start(job{challenge: c.ID, authz: c.Authz, account: c.Account})
+}
+
+// Try is Start for a challenge that is still on record as pending: one of an authorization
+// and its account as they were just read. It is false when that can't run at once; put the
+// challenge on record as processing then, and Start it.
+func (r *Runner) Try(a store.Authz, account store.Account, challenge int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	j := job{challenge: challenge, authz: a.ID, account: account.ID, known: &known{a, account}}
+	if r.has(j) {
+		return true
+	}
+	if !r.queue.free(j.account) {
+		return false
+	}
+	r.start(j)
+	return true
+}
+
+// has tells whether a job waits or runs; r.mu is held.
+func (r *Runner) has(j job) bool {
+	w := r.watched[j.authz]
+	return w != nil && slices.Contains(w.challenges, j.challenge)
+}
+
+// start puts a job into the queue; r.mu is held.
+func (r *Runner) start(j job) {
+	if r.has(j) {
 		return
 	}
-	if !r.queue.add(job{challenge: c.ID, authz: c.Authz, account: c.Account}) {
+	if !r.queue.add(j) {
 		if !r.overflow {
 			r.Log.Warn("very many validations are waiting; more stay on record until some are done", "waiting", r.queue.waiting)
 		}
 		r.overflow = true
 		return
 	}
+	w := r.watched[j.authz]
 	if w == nil {
 		if r.watched == nil {
 			r.watched = make(map[int64]*watch)
 		}
 		w = new(watch)
-		r.watched[c.Authz] = w
+		r.watched[j.authz] = w
 	}
-	w.challenges = append(w.challenges, c.ID)
+	w.challenges = append(w.challenges, j.challenge)
 	r.dispatch()
 }
 
@@ -219,20 +247,12 @@ func (r *Runner) Wait(ctx context.Context) {
 // run validates a challenge and records the result. A database that fails is tried
 // again until it is back.
 func (r *Runner) run(ctx context.Context, j job) error {
-	var a store.Authz
-	var account store.Account
-	err := r.persist(ctx, j, func() (err error) {
-		if a, err = r.Store.Authz(ctx, j.authz); err != nil {
-			return err
-		}
-		account, err = r.Store.Account(ctx, a.Account)
-		return err
-	})
+	a, account, err := r.read(ctx, j)
 	if err != nil {
 		return err
 	}
 	i := slices.IndexFunc(a.Challenges, func(c store.Challenge) bool { return c.ID == j.challenge })
-	if i < 0 || a.Challenges[i].Status != acme.Processing {
+	if i < 0 || a.Challenges[i].Status != acme.Processing && j.known == nil {
 		return nil // somebody else has recorded a result
 	}
 	c := a.Challenges[i]
@@ -268,6 +288,21 @@ func (r *Runner) run(ctx context.Context, j job) error {
 		}
 		return err
 	})
+}
+
+// read finds what a job is about.
+func (r *Runner) read(ctx context.Context, j job) (a store.Authz, account store.Account, err error) {
+	if j.known != nil {
+		return j.known.authz, j.known.account, nil
+	}
+	err = r.persist(ctx, j, func() (err error) {
+		if a, err = r.Store.Authz(ctx, j.authz); err != nil {
+			return err
+		}
+		account, err = r.Store.Account(ctx, a.Account)
+		return err
+	})
+	return a, account, err
 }
 
 // persist repeats what the database can't do until it can.

@@ -42,6 +42,16 @@ func (h held) Lookup(ctx context.Context, name string, t uint16) (Answer, error)
 // asked makes an order whose dns-01 challenge the client has asked to validate.
 func asked(t *testing.T, db *store.Store) (store.Order, store.Challenge) {
 	t.Helper()
+	o, c := pending(t, db)
+	if err := db.StartChallenge(t.Context(), c.ID); err != nil {
+		t.Fatal(err)
+	}
+	return o, c
+}
+
+// pending makes an order with a dns-01 challenge.
+func pending(t *testing.T, db *store.Store) (store.Order, store.Challenge) {
+	t.Helper()
 	ctx, now := t.Context(), time.Now()
 	a := store.Account{Directory: "main", Thumbprint: keyAuthorization[len(token)+1:], JWK: []byte("{}"), Status: acme.Valid, Created: now}
 	if err := db.NewAccount(ctx, &a); err != nil {
@@ -51,9 +61,6 @@ func asked(t *testing.T, db *store.Store) (store.Order, store.Challenge) {
 	z := &store.Authz{Account: a.ID, Identifier: site, Status: acme.Pending, Created: now, Expires: now.Add(time.Hour),
 		Challenges: []store.Challenge{{Type: acme.DNS01, Token: token, Status: acme.Pending}}}
 	if err := db.NewOrder(ctx, &o, []*store.Authz{z}); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.StartChallenge(ctx, z.Challenges[0].ID); err != nil {
 		t.Fatal(err)
 	}
 	return o, z.Challenges[0]
@@ -106,6 +113,44 @@ func TestHoldReturnsAtTheRecordedResult(t *testing.T) {
 			}
 			r.Hold(t.Context(), c.Authz, time.Hour) // nothing runs: returns at once
 		})
+	}
+}
+
+// What is tried while it is pending on record goes from there to its result; of two that
+// try it at once one does. When there is much to do, it has to be put on record first.
+func TestTryGoesFromPendingToTheResult(t *testing.T) {
+	db := openStore(t, filepath.Join(t.TempDir(), "test.db"))
+	o, c := pending(t, db)
+	a, err := db.Authz(t.Context(), c.Authz)
+	if err != nil {
+		t.Fatal(err)
+	}
+	account, err := db.Account(t.Context(), o.Account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, release := newRunner(db, rightTXT())
+	for range 2 {
+		if !r.Try(a, account, c.ID) {
+			t.Fatal("an idle runner does not try it")
+		}
+	}
+	if got, err := db.Challenge(t.Context(), c.ID); err != nil || got.Status != acme.Pending {
+		t.Errorf("before the answer: %s, %v", got.Status, err)
+	}
+	close(release)
+	r.Hold(t.Context(), c.Authz, time.Minute)
+	if got, err := db.Challenge(t.Context(), c.ID); err != nil || got.Status != acme.Valid {
+		t.Errorf("challenge %+v, %v; want it valid", got, err)
+	}
+	if got, err := db.Order(t.Context(), o.ID); err != nil || got.Status != acme.Ready {
+		t.Errorf("order %s, %v; want it ready", got.Status, err)
+	}
+
+	busy, _ := newRunner(db)
+	busy.queue.running = maxRunning
+	if busy.Try(a, account, c.ID) {
+		t.Error("a runner that is full tries it")
 	}
 }
 
@@ -407,11 +452,11 @@ func TestAResultIsRecordedWhenTheDatabaseIsBack(t *testing.T) {
 	failed := make(chan struct{}, 100)
 	r, release := newRunner(db, rightTXT())
 	r.Log = slog.New(logged{slog.DiscardHandler, failed})
-	change("ALTER TABLE challenge RENAME TO gone")
+	change("ALTER TABLE authz RENAME TO gone")
 	r.Start(c)
 	<-failed // it can't even be read
-	change("ALTER TABLE gone RENAME TO challenge")
-	change("CREATE TRIGGER no BEFORE UPDATE ON challenge BEGIN SELECT RAISE(FAIL, 'no'); END")
+	change("ALTER TABLE gone RENAME TO authz")
+	change("CREATE TRIGGER no BEFORE UPDATE ON authz BEGIN SELECT RAISE(FAIL, 'no'); END")
 	close(release)
 	<-failed // it can't be written
 	change("DROP TRIGGER no")
