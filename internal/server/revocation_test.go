@@ -1,11 +1,14 @@
 package server
 
 import (
+	"crypto/x509"
+	"encoding/hex"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestPagesSayHowLongTheyMayBeKept(t *testing.T) {
@@ -53,5 +56,26 @@ func TestPagesSayHowLongTheyMayBeKept(t *testing.T) {
 	}
 	if url := s.issuers[0].Current().OCSPURL; url != "" {
 		t.Errorf("without OCSP, certificates name %s", url)
+	}
+}
+
+func TestItsOwnCertificateIsNotUsedOnceRevoked(t *testing.T) {
+	s := open(t, readConfig(t, initAt(t, t.TempDir())))
+	before := s.own.current.Load().Leaf
+	keep := func() *x509.Certificate {
+		t.Helper()
+		if err := s.own.keepFresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return s.own.current.Load().Leaf
+	}
+	if !keep().Equal(before) {
+		t.Fatal("it is replaced without a reason")
+	}
+	if err := s.store.Revoke(t.Context(), hex.EncodeToString(before.SerialNumber.Bytes()), 4, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if keep().Equal(before) {
+		t.Error("it is revoked, and still used")
 	}
 }

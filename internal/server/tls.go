@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -30,12 +31,12 @@ func (o *ownCertificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 }
 
 // keepFresh loads the certificate, or issues one when there is none, it is for other
-// names or by another CA, or less than a third of its life is left.
+// names or by another CA, revoked, or less than a third of its life is left.
 func (o *ownCertificate) keepFresh(ctx context.Context) error {
-	if c := o.current.Load(); c != nil && o.good(c.Leaf) {
+	if c := o.current.Load(); c != nil && o.good(ctx, c.Leaf) {
 		return nil
 	}
-	if c, err := tls.LoadX509KeyPair(o.path, o.path); err == nil && o.good(c.Leaf) {
+	if c, err := tls.LoadX509KeyPair(o.path, o.path); err == nil && o.good(ctx, c.Leaf) {
 		o.current.Store(&c)
 		return nil
 	}
@@ -72,9 +73,15 @@ func (o *ownCertificate) keepFresh(ctx context.Context) error {
 	return nil
 }
 
-func (o *ownCertificate) good(leaf *x509.Certificate) bool {
+func (o *ownCertificate) good(ctx context.Context, leaf *x509.Certificate) bool {
 	life := leaf.NotAfter.Sub(leaf.NotBefore)
 	by := o.issuer.SignerOf(leaf)
 	return leaf.NotAfter.Sub(o.now()) > life/3 && by != nil && leaf.CheckSignatureFrom(by.CA) == nil &&
-		slices.Equal(certificate.Identifiers(leaf), o.ids)
+		slices.Equal(certificate.Identifiers(leaf), o.ids) && !o.revoked(ctx, leaf)
+}
+
+// revoked tells whether operators have revoked it. If that can't be read it stays.
+func (o *ownCertificate) revoked(ctx context.Context, leaf *x509.Certificate) bool {
+	c, err := o.issuer.Store.CertificateStatus(ctx, hex.EncodeToString(leaf.SerialNumber.Bytes()))
+	return err == nil && !c.Revoked.IsZero()
 }
