@@ -17,7 +17,7 @@ const (
 func (s *Server) sealAudit(ctx context.Context) {
 	tick := time.NewTicker(sealEvery)
 	defer tick.Stop()
-	var noted time.Time
+	var noted, complained time.Time
 	for ended := false; !ended; {
 		select {
 		case <-ctx.Done():
@@ -25,12 +25,26 @@ func (s *Server) sealAudit(ctx context.Context) {
 		case <-tick.C:
 		}
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-		if err := s.store.SealAudit(last); err != nil {
-			s.log.Error("sealing the audit log; it will be tried again", "err", err)
-		} else if head, err := s.store.AuditHead(last); err == nil && (ended || time.Since(noted) > auditNoted) {
-			s.log.Info("the audit log's end", "position", head.Position, "hash", head.Hash)
-			noted = time.Now()
+		switch err := s.store.SealAudit(last); {
+		case err == nil:
+			complained = time.Time{}
+			if ended || time.Since(noted) > auditNoted {
+				s.noteAudit(last)
+				noted = time.Now()
+			}
+		case time.Since(complained) > upkeepEvery: // once while the database is down, not each second
+			s.log.Error("sealing the audit log; it is tried again each second", "err", err)
+			complained = time.Now()
 		}
 		cancel()
 	}
+}
+
+func (s *Server) noteAudit(ctx context.Context) {
+	head, err := s.store.AuditHead(ctx)
+	if err != nil {
+		s.log.Error("reading the audit log's end", "err", err)
+		return
+	}
+	s.log.Info("the audit log's end", "position", head.Position, "hash", head.Hash)
 }
