@@ -77,7 +77,7 @@ func TestConformanceOfTheOpenDirectory(t *testing.T) {
 	if !strings.Contains(string(text), open) {
 		t.Fatalf("there is no %q in\n%s", open, text)
 	}
-	text = []byte(strings.Replace(string(text), open, "    subdomain_authorization: true\n    terms_of_service: https://example.org/terms\n"+open, 1))
+	text = []byte(strings.Replace(string(text), open, "    subdomain_authorization: true\n    terms_of_service: https://example.org/terms\n    profiles: [{name: classic}, {name: short, validity: 7d}]\n"+open, 1))
 	if err := os.WriteFile(v.Config, text, 0o600); err != nil {
 		t.Fatal(err)
 	}

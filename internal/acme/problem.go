@@ -27,7 +27,7 @@ const (
 	ExternalAccountRequired ProblemType = "externalAccountRequired"
 	IncorrectResponse       ProblemType = "incorrectResponse"
 	InvalidContact          ProblemType = "invalidContact"
-	InvalidProfile          ProblemType = "invalidProfile" // draft-ietf-acme-profiles §6.3
+	InvalidProfile          ProblemType = "invalidProfile" // draft-ietf-acme-profiles
 	Malformed               ProblemType = "malformed"
 	OrderNotReady           ProblemType = "orderNotReady"
 	RateLimited             ProblemType = "rateLimited"

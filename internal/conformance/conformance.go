@@ -75,7 +75,7 @@ func Cases() []Case {
 	var all []Case
 	for _, part := range [][]Case{transport, directoryCases, bindings, accounts, keyChanges, orders, authorizations,
 		preauthorizations, dnsCases, alpn, subdomains,
-		certificates, revocations, renewals, addresses, deactivations, observed} {
+		certificates, revocations, renewals, profiles, addresses, deactivations, observed} {
 		all = append(all, part...)
 	}
 	return all
