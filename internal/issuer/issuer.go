@@ -139,7 +139,7 @@ func (i *Issuer) prepare(ctx context.Context, r Request) (store.Certificate, err
 		return store.Certificate{}, fmt.Errorf("no CA of issuer %s signs yet; the first begins at %s", i.Name, i.Oldest().From.Format(time.RFC3339))
 	}
 	if r.Profile == nil {
-		r.Profile = i.plain()
+		r.Profile = i.Plain()
 	}
 	tmpl, err := i.template(r, by)
 	if err != nil {

@@ -30,7 +30,7 @@ func (i *Issuer) CheckPeriod(p *Profile, notBefore, notAfter time.Time) *acme.Pr
 // §4.1.2.5). What the order asks for is kept to the second.
 func (i *Issuer) period(p *Profile, notBefore, notAfter time.Time) (begin, end time.Time, problem *acme.Problem) {
 	if p == nil {
-		p = i.plain()
+		p = i.Plain()
 	}
 	now := i.now()
 	longest := p.Validity - time.Second

@@ -85,7 +85,7 @@ func AsksForStaple(csr *x509.CertificateRequest) bool {
 // profile for "" at an issuer without any; nil when there is none of that name.
 func (i *Issuer) Profile(name string) *Profile {
 	if name == "" && len(i.Profiles) == 0 {
-		return i.plain()
+		return i.Plain()
 	}
 	for n := range i.Profiles {
 		if p := &i.Profiles[n]; p.Name == name || name == "" {
@@ -95,7 +95,9 @@ func (i *Issuer) Profile(name string) *Profile {
 	return nil
 }
 
-func (i *Issuer) plain() *Profile { return &Profile{Validity: i.Validity} }
+// Plain is the profile of an issuer without profiles, and of the server's own
+// certificate.
+func (i *Issuer) Plain() *Profile { return &Profile{Validity: i.Validity} }
 
 // Descriptions maps the names of the profiles to what people are told of them, as in
 // the directory; nil when there is none.

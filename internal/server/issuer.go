@@ -10,6 +10,7 @@ import (
 
 	"vidimus/internal/certificate"
 	"vidimus/internal/config"
+	"vidimus/internal/identifier"
 	"vidimus/internal/issuer"
 	"vidimus/internal/lint"
 	"vidimus/internal/store"
@@ -137,4 +138,15 @@ func tried(iss *issuer.Issuer, p *issuer.Profile, what string) config.Mistakes {
 		return config.Mistakes{{Text: fmt.Sprintf("issuer %s: %v", what, err)}}
 	}
 	return nil
+}
+
+// mayCertify takes out of ids, the first of which must stay, what the name constraints
+// of the issuer's CA forbid.
+func mayCertify(iss *issuer.Issuer, ids []identifier.Identifier) ([]identifier.Identifier, error) {
+	p := iss.Plain()
+	forbidden := func(id identifier.Identifier) bool { return len(iss.Refused(p, []identifier.Identifier{id})) > 0 }
+	if forbidden(ids[0]) {
+		return nil, fmt.Errorf("the CA of issuer %s may not certify %s, the server's own name; name a certificate from elsewhere under tls", iss.Name, ids[0])
+	}
+	return identifier.Sorted(slices.DeleteFunc(slices.Clone(ids), forbidden)), nil
 }

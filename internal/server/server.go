@@ -185,7 +185,8 @@ func (s *Server) openTLS(ctx context.Context) error {
 }
 
 // ownNames lists what the server's own certificate is for: the host of its URL, and
-// for a server that listens on loopback the names of this machine.
+// for a server that listens on loopback the names of this machine, where the CA may
+// certify them.
 func (s *Server) ownNames() ([]identifier.Identifier, error) {
 	u, err := url.Parse(s.URL)
 	if err != nil {
@@ -204,7 +205,7 @@ func (s *Server) ownNames() ([]identifier.Identifier, error) {
 		ids = append(ids, identifier.Identifier{Type: identifier.DNS, Value: "localhost"},
 			identifier.Identifier{Type: identifier.IP, Value: "127.0.0.1"}, identifier.Identifier{Type: identifier.IP, Value: "::1"})
 	}
-	return identifier.Sorted(ids), nil
+	return mayCertify(s.issuers[0], ids)
 }
 
 // upkeep does what has to be done now and then.
