@@ -57,6 +57,7 @@ func (t *caTool) addPassphrase(c *cobra.Command) {
 
 func (t *caTool) addKey(c *cobra.Command) {
 	c.Flags().StringVar(&t.key, "key", "p384", "the kind of key: "+strings.Join(ceremony.KeyTypes, ", "))
+	c.RegisterFlagCompletionFunc("key", cobra.FixedCompletions(ceremony.KeyTypes, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // open reads the CA that signs.

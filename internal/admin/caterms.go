@@ -39,6 +39,7 @@ func (f *caTerms) addValidity(c *cobra.Command, usual string) {
 func (f *caTerms) addLimits(c *cobra.Command) {
 	c.Flags().IntVar(&f.pathLen, "path-len", 0, "how many CAs may stand below one another under it")
 	c.Flags().StringSliceVar(&f.usage, "usage", []string{"server", "client"}, "what certificates under it are for: server, client, any")
+	c.RegisterFlagCompletionFunc("usage", cobra.FixedCompletions([]string{"server", "client", "any"}, cobra.ShellCompDirectiveNoFileComp))
 	c.Flags().StringSliceVar(&f.permit, "permit", nil, "a `DOMAIN`, with all below it, or network that certificates may be for; can be repeated (default: all)")
 	c.Flags().StringSliceVar(&f.exclude, "exclude", nil, "a `DOMAIN` or network that they may not be for; can be repeated")
 }
