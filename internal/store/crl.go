@@ -59,8 +59,10 @@ func (s *Store) TakePlaces(ctx context.Context, issuer, ca, base string, n, size
 	const takes = `taken = taken + $1, taken_at = $2`
 	err = s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		// One after another for each CA, lest each makes a new shard when the last is full.
-		if _, err := one(ctx, tx, scanInt, `SELECT id FROM crl_shard WHERE issuer = $1 AND ca = $2 ORDER BY id LIMIT 1`+s.lock(),
-			issuer, ca); err != nil && !errors.Is(err, ErrNotFound) {
+		// An UPDATE locks the row, as SELECT … FOR UPDATE does, but not against the records
+		// of certificates that refer to it.
+		if _, err := tx.ExecContext(ctx, `UPDATE crl_shard SET taken = taken WHERE id =
+			(SELECT MIN(id) FROM crl_shard WHERE issuer = $1 AND ca = $2)`, issuer, ca); err != nil {
 			return err
 		}
 		shard, err = one(ctx, tx, scanTaken, `UPDATE crl_shard SET `+takes+` WHERE taken + $1 <= $3
