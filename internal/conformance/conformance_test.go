@@ -16,7 +16,7 @@ import (
 )
 
 func TestCasesHaveASectionAndATitleOfTheirOwn(t *testing.T) {
-	section := regexp.MustCompile(`^RFC \d+ §\d+(\.\d+)*$`)
+	section := regexp.MustCompile(`^(RFC \d+|profiles) §\d+(\.\d+)*$`)
 	had := make(map[string]bool)
 	for _, c := range Cases() {
 		if !section.MatchString(c.Section) || c.run == nil || c.Level != Must && c.Level != Should {
