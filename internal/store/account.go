@@ -30,8 +30,9 @@ type Account struct {
 	ACMEIDInvalid time.Time // and since when it is invalid; zero while it is good
 }
 
+// A join would have SQLite plan the query anew each time that it runs.
 const accountColumns = `a.id, a.directory, a.thumbprint, a.jwk, a.status, a.contact, a.agreed_at, a.agreed_to, a.created_at, a.staging, a.bound,
-	a.acme_id, i.fqdn, i.invalid_at FROM account a LEFT JOIN acme_id i ON i.id = a.acme_id`
+	a.acme_id, (SELECT i.fqdn FROM acme_id i WHERE i.id = a.acme_id), (SELECT i.invalid_at FROM acme_id i WHERE i.id = a.acme_id) FROM account a`
 
 func scanAccount(row scanner) (a Account, err error) {
 	var acmeID sql.NullInt64

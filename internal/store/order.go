@@ -272,7 +272,7 @@ func (s *Store) FinishChallenge(ctx context.Context, done Challenge, problem *ac
 			a.Status, a.Reusable = acme.Invalid, false
 		}
 		if err := changeOne(ctx, tx, `UPDATE authz SET status = $1, expires_at = $2, reusable = $3, challenges = $4,
-			started_at = CASE WHEN $5 THEN started_at END WHERE id = $6`,
+			started_at = CASE WHEN $5 THEN started_at ELSE 0 END WHERE id = $6`,
 			a.Status, millis(a.Expires), a.Reusable, challengesJSON(a.Challenges), a.validating(), a.ID); err != nil {
 			return err
 		}

@@ -27,7 +27,7 @@ func (s *Store) TakeOver(ctx context.Context, age time.Duration, limit int) (all
 	old := fmt.Sprintf(`started_at <= %s - %d`, s.clock(), age.Milliseconds())
 	err = s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		authzs, err := collect(ctx, tx, scanAuthz, `UPDATE authz SET started_at = `+s.clock()+` WHERE id IN
-				(SELECT id FROM authz WHERE started_at IS NOT NULL AND `+old+` ORDER BY id LIMIT $1`+skip+`) AND `+old+`
+				(SELECT id FROM authz WHERE started_at > 0 AND `+old+` ORDER BY id LIMIT $1`+skip+`) AND `+old+`
 			RETURNING `+strings.TrimSuffix(authzColumns, " FROM authz"), limit)
 		all = processing(authzs)
 		return err

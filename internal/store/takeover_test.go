@@ -20,7 +20,7 @@ func TestOfManyServersOneTakesAValidationOver(t *testing.T) {
 		if err := s.updateOne(t.Context(), `UPDATE authz SET started_at = 1 WHERE id = $1`, authzs[0].ID); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.updateOne(t.Context(), `UPDATE authz SET started_at = 0 WHERE id = $1`, authzs[1].ID); err != nil {
+		if err := s.updateOne(t.Context(), `UPDATE authz SET started_at = 2 WHERE id = $1`, authzs[1].ID); err != nil {
 			t.Fatal(err)
 		}
 		seen := make(chan Challenge, 100)

@@ -10,7 +10,7 @@ import (
 // yet, of up to limit authorizations with numbers above after, by number.
 func (s *Store) ProcessingAfter(ctx context.Context, after int64, limit int) ([]Challenge, error) {
 	authzs, err := collect(ctx, s.read, scanAuthz,
-		`SELECT `+authzColumns+` WHERE started_at IS NOT NULL AND id > $1 ORDER BY id LIMIT $2`, after, limit)
+		`SELECT `+authzColumns+` WHERE started_at > 0 AND id > $1 ORDER BY id LIMIT $2`, after, limit)
 	return processing(authzs), err
 }
 

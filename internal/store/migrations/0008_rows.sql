@@ -6,16 +6,17 @@
 -- order that waits for one at this moment has to be placed again. started_at is that of
 -- the last validation that was begun, NULL while none is asked for.
 ALTER TABLE authz ADD COLUMN challenges TEXT NOT NULL DEFAULT '[]';
-ALTER TABLE authz ADD COLUMN started_at INTEGER;
+ALTER TABLE authz ADD COLUMN started_at INTEGER NOT NULL DEFAULT 0;
 UPDATE authz SET challenges = (SELECT '[' || string_agg('{"type":"' || c.type || '","token":"' || c.token || '","status":"' || c.status || '"'
         || CASE WHEN c.validated_at IS NULL THEN '' ELSE ',"validated":' || c.validated_at END
         || CASE WHEN c.error IS NULL THEN '' ELSE ',"error":' || c.error END
         || CASE WHEN c.record IS NULL THEN '' ELSE ',"record":' || c.record END || '}', ',' ORDER BY c.id) || ']'
     FROM challenge c WHERE c.authz_id = authz.id),
-    started_at = (SELECT MAX(c.started_at) FROM challenge c WHERE c.authz_id = authz.id AND c.status = 'processing')
+    started_at = (SELECT COALESCE(MAX(CASE WHEN c.started_at > 0 THEN c.started_at ELSE 1 END), 0) FROM challenge c
+        WHERE c.authz_id = authz.id AND c.status = 'processing')
     WHERE EXISTS (SELECT 1 FROM challenge c WHERE c.authz_id = authz.id);
 DROP TABLE challenge;
-CREATE INDEX authz_started ON authz (id) WHERE started_at IS NOT NULL;
+CREATE INDEX authz_started ON authz (id) WHERE started_at > 0;
 
 -- An order lists its authorizations itself: JSON, one for each identifier. order_authz
 -- leads from an authorization to its orders.
