@@ -62,6 +62,7 @@ func (s *Server) finalize(r *request) (reply, error) {
 	if err != nil {
 		return reply{}, fmt.Errorf("issuing for order %d: %w", o.ID, err)
 	}
+	s.issued.add(c)
 	s.Log.InfoContext(r.http.Context(), "issued", "serial", c.Serial, "order", o.ID, "account", r.account.ID, "acme_id", r.account.ACMEIDFQDN,
 		"names", o.Identifiers, "not_after", c.NotAfter)
 	o.Status, o.Serial = acme.Valid, c.Serial

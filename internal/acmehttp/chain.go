@@ -15,7 +15,7 @@ import (
 // by its number. Each names the others as alternates (RFC 8555 §7.4.2).
 func (s *Server) certificate(r *request) (reply, error) {
 	serial := r.http.PathValue("id")
-	c, err := s.Store.Certificate(r.http.Context(), serial)
+	c, err := s.issued.find(r.http.Context(), s.Store, serial)
 	if errors.Is(err, store.ErrNotFound) || err == nil && (c.Account != r.account.ID || c.DER == nil) {
 		return reply{}, notFound("there is no certificate %s of this account", clip(serial))
 	}

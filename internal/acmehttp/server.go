@@ -83,6 +83,7 @@ type Server struct {
 	endpoints map[string]*Endpoint
 	mux       *http.ServeMux
 	known     knownAccounts
+	issued    issuedCertificates
 }
 
 // New makes a server.

@@ -12,7 +12,7 @@ import (
 // one writer, and a queue here is fairer than database/sql's and cheaper than SQLite's
 // busy loop. Changes that wait while another is committed then share one commit, as
 // making it durable takes as long for many as for one. Each is still all or nothing by
-// itself, behind a savepoint, and its caller goes on only when it is durable.
+// itself, and its caller goes on only when it is durable.
 //
 // The goroutine of the first change in a group commits for all of it, and then calls
 // on the first that came meanwhile; so there is nothing to start or to stop.
@@ -79,9 +79,10 @@ func (w *writer) commitNext() {
 	w.waiting[0].call <- true
 }
 
-// commit sets the result of each change.
+// commit sets the result of each change. Hardly any fails, so they are first tried as one,
+// which spares the savepoints; then with them; then each alone.
 func (w *writer) commit(group []*change) {
-	if len(group) > 1 && w.together(group) == nil {
+	if len(group) > 1 && (w.together(group, false) == nil || w.together(group, true) == nil) {
 		return
 	}
 	for _, c := range group {
@@ -101,10 +102,10 @@ func (w *writer) alone(c *change) error {
 	return w.counted(tx.Commit())
 }
 
-// together commits all changes but those that fail. An error means that nothing is
-// committed, by no fault that is known to be of one change: SQLite gave up the
-// transaction, or the disk is full.
-func (w *writer) together(group []*change) error {
+// together commits all changes, or apart, behind savepoints, all but those that fail. An
+// error means that nothing is committed: one of them failed, or, apart, something that is
+// known to be no single one's fault, as SQLite gave up the transaction or the disk is full.
+func (w *writer) together(group []*change, apart bool) error {
 	ctx := context.Background()
 	tx, err := w.db.BeginTx(ctx, nil)
 	if err != nil {
@@ -116,6 +117,12 @@ func (w *writer) together(group []*change) error {
 	}
 	defer tx.Rollback()
 	for _, c := range group {
+		if !apart {
+			if c.err = c.run(tx); c.err != nil {
+				return c.err
+			}
+			continue
+		}
 		if _, err := tx.ExecContext(ctx, `SAVEPOINT one_change`); err != nil {
 			return err
 		}

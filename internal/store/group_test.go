@@ -182,7 +182,7 @@ func TestGroupWaitsForAnotherProcessOnce(t *testing.T) {
 		t.Errorf("a change beside another's transaction: %v", err)
 	}
 	group := []*change{{ctx: t.Context(), fn: run}, {ctx: t.Context(), fn: run}}
-	if err := s.writes.together(group); err != nil || group[0].err == nil || group[1].err == nil || ran {
+	if err := s.writes.together(group, false); err != nil || group[0].err == nil || group[1].err == nil || ran {
 		t.Errorf("%v, %v, %v; want an error of each, and none that asks for another try", err, group[0].err, group[1].err)
 	}
 	if err := tx.Rollback(); err != nil {
