@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -81,6 +82,10 @@ func ParseDNS(s string) (Identifier, error) {
 		return bad("a wildcard stands only as the whole first label, as in *.example.org")
 	case strings.Contains(name, "://"), strings.ContainsAny(name, "/@ :"):
 		return bad("give the bare name, without scheme, port, path or spaces")
+	case len(name) > maxUnicode:
+		return bad("it is longer than 253 characters")
+	case slices.ContainsFunc(strings.FieldsFunc(name, isDot), func(label string) bool { return utf8.RuneCountInString(label) > maxRunes }):
+		return bad("a label is longer than 63 characters")
 	}
 	ascii, err := lookup.ToASCII(strings.TrimSuffix(name, "."))
 	if err != nil {
@@ -111,6 +116,17 @@ func ParseDNS(s string) (Identifier, error) {
 	return Identifier{DNS, ascii}, nil
 }
 
+// Turning Unicode into A-labels takes time that grows with the square of a label's
+// length, so what can't become short enough is refused before it is looked at: a name of
+// more bytes, or a label of more characters, of which two may become one.
+const (
+	maxUnicode = 1024
+	maxRunes   = 2 * 63
+)
+
+// isDot tells whether a character separates labels (UTS 46 §2.3).
+func isDot(r rune) bool { return strings.ContainsRune(".\u3002\uff0e\uff61", r) }
+
 // reason words what idna found wrong with name.
 func reason(err error, name string) string {
 	for label := range strings.SplitSeq(strings.TrimSuffix(name, "."), ".") {
@@ -123,7 +139,7 @@ func reason(err error, name string) string {
 			return "it has an underscore, which no host name has"
 		}
 	}
-	return strings.TrimPrefix(err.Error(), "idna: ")
+	return clip(strings.TrimPrefix(err.Error(), "idna: "))
 }
 
 // clip keeps a hostile value from filling a log line.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestParseGivesOneFormForEachName(t *testing.T) {
@@ -65,6 +66,34 @@ func TestClientsMayOrderLocalNames(t *testing.T) {
 		if id, err := ParseLocal(text); err == nil {
 			t.Errorf("%q is taken for %v", text, id)
 		}
+	}
+}
+
+// A name of 60 KB made of as many different characters as there can be cost 13 seconds.
+func TestLongNamesAreRefusedBeforeTheyCostMuch(t *testing.T) {
+	var many strings.Builder
+	for r := rune(0x4e00); many.Len() < 60_000; r++ {
+		many.WriteRune(r)
+	}
+	for name, want := range map[string]string{
+		many.String() + ".example":              "253 characters",
+		many.String()[:3*127] + ".example":      "63 characters",
+		strings.Repeat("a.", 30_000) + "org":    "253 characters",
+		strings.Repeat("é.", 200) + "example":   "not a domain name",
+		"xn--" + strings.Repeat("a", 60_000):    "253 characters",
+		strings.Repeat("a。", 100) + "b.example": "",
+	} {
+		begin := time.Now()
+		_, err := Parse(name)
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("%.20q… takes %v", name, took)
+		}
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want) || len(err.Error()) > 300) {
+			t.Errorf("%.20q…: %.300v; want %q", name, err, want)
+		}
+	}
+	if id, err := Parse(strings.Repeat("e\u0301", 40) + ".example"); err != nil {
+		t.Errorf("letters with their accents apart: %v, %v", id, err)
 	}
 }
 
