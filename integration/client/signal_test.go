@@ -3,6 +3,7 @@ package client
 import (
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -14,6 +15,11 @@ import (
 // hook has stopped must be started again.
 func TestHangUpStillRunsPostHooks(t *testing.T) {
 	t.Parallel()
+	// A program starts with the default for what is caught here, but would go on ignoring
+	// what nohup has had ignored.
+	hangUps := make(chan os.Signal, 1)
+	signal.Notify(hangUps, syscall.SIGHUP)
+	defer signal.Stop(hangUps)
 	p := peer.StartPebble(t, peer.Quick...)
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTERM} {
 		h := newHome(t, p)
