@@ -18,12 +18,6 @@ import (
 	"vidimus/internal/certificate"
 )
 
-func TestMain(m *testing.M) {
-	status := m.Run()
-	peer.RemoveBuilds()
-	os.Exit(status)
-}
-
 // home is a machine's state: Certbot's three directories.
 type home struct {
 	dir    string

@@ -33,9 +33,7 @@ import (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	flag.Set("test.parallel", strconv.Itoa(parallel)) // more than there are processors
-	status := m.Run()
-	peer.RemoveBuilds()
-	os.Exit(status)
+	os.Exit(m.Run())
 }
 
 // scenario is one entry of a table.

@@ -202,29 +202,10 @@ func startAndHang() {
 	select {}
 }
 
-var legoBuild struct {
-	sync.Once
-	dir string
-	err error
-}
-
-// lego builds vidimus-dns-lego and returns its directory.
+// lego builds vidimus-dns-lego and returns its path.
 func lego(t *testing.T) string {
 	t.Helper()
-	legoBuild.Do(func() {
-		if legoBuild.dir, legoBuild.err = os.MkdirTemp("", "vidimus-test-lego-"); legoBuild.err != nil {
-			return
-		}
-		cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(legoBuild.dir, external.All), ".")
-		cmd.Dir = filepath.Join(peer.Root(t), "dns-lego")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			legoBuild.err = fmt.Errorf("building %s: %w\n%s", external.All, err, out)
-		}
-	})
-	if legoBuild.err != nil {
-		t.Fatal(legoBuild.err)
-	}
-	return legoBuild.dir
+	return peer.Build(t, external.All)
 }
 
 func TestLegoWritesWhereItIsTold(t *testing.T) {
@@ -232,7 +213,7 @@ func TestLegoWritesWhereItIsTold(t *testing.T) {
 	settings := map[string]string{"RFC2136_NAMESERVER": z.Updates, "RFC2136_TSIG_KEY": z.KeyName + ".", "RFC2136_TSIG_SECRET": z.Secret,
 		"RFC2136_TSIG_ALGORITHM": z.Algorithm + "."}
 	log, _ := logged(t)
-	p, err := external.Start(ctx, external.Spec{Path: filepath.Join(lego(t), external.All), Provider: "rfc2136", Settings: settings, Resolver: z.Primary, Log: log})
+	p, err := external.Start(ctx, external.Spec{Path: lego(t), Provider: "rfc2136", Settings: settings, Resolver: z.Primary, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +245,7 @@ func TestLegoWritesWhereItIsTold(t *testing.T) {
 // TestCertbotsFilesMakeLegosProviders gives a credentials file of each of Certbot's
 // plugins to the real program, which makes the provider without asking anybody.
 func TestCertbotsFilesMakeLegosProviders(t *testing.T) {
-	dir := lego(t)
+	dir := filepath.Dir(lego(t))
 	files := map[string]string{
 		"digitalocean": "dns_digitalocean_token = x\n",
 		"dnsimple":     "dns_dnsimple_token = x\n",

@@ -20,12 +20,6 @@ import (
 	"vidimus/integration/peer"
 )
 
-func TestMain(m *testing.M) {
-	status := m.Run()
-	peer.RemoveBuilds()
-	os.Exit(status)
-}
-
 // machine is a server with many certificates.
 type machine struct {
 	dir   string

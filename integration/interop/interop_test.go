@@ -17,12 +17,6 @@ import (
 
 var tableFile = flag.String("table", "", "try everything, and write the table to this `FILE`")
 
-func TestMain(m *testing.M) {
-	status := m.Run()
-	peer.RemoveBuilds()
-	os.Exit(status)
-}
-
 // clients are the table's rows.
 var clients = []*client{certbot, lego, uacme, dehydrated, lacme, caddy, apache, autocert, certmagic, acmez, vidimus}
 

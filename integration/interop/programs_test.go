@@ -121,7 +121,7 @@ var building sync.Mutex
 func built(dir, path string) error {
 	building.Lock()
 	defer building.Unlock()
-	cmd := exec.Command("go", "build", "-o", path, ".")
+	cmd := exec.Command("go", "build", "-trimpath", "-o", path, ".")
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building the programs: %w\n%s", err, out)

@@ -6,12 +6,11 @@ package peer
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -64,35 +63,24 @@ func exists(path string) bool {
 
 var builds struct {
 	sync.Mutex
-	dir  string
 	done map[string]error
 }
 
-// Build builds one of our commands, "vidimus" or "vidimusd", or a tool of tools.mod,
-// "pebble" or "pebble-challtestsrv", once for each test process. It returns the path.
+// Build builds one of our commands, "vidimus", "vidimusd" or "vidimus-dns-lego", or a
+// tool of tools.mod, "pebble" or "pebble-challtestsrv", into bin/test, and returns its
+// path. All test processes share what is there, and what is up to date is not built
+// again.
 func Build(t testing.TB, command string) string {
 	t.Helper()
 	builds.Lock()
 	defer builds.Unlock()
-	if builds.dir == "" {
-		dir, err := os.MkdirTemp("", "vidimus-test-bin-")
-		if err != nil {
-			t.Fatal(err)
-		}
-		builds.dir, builds.done = dir, make(map[string]error)
-	}
-	path := filepath.Join(builds.dir, command)
+	path := filepath.Join(Root(t), "bin/test", command)
 	err, ok := builds.done[command]
 	if !ok {
-		args := []string{"build", "-o", path, "./cmd/" + command}
-		if command == "pebble" || command == "pebble-challtestsrv" {
-			args = []string{"build", "-modfile=tools.mod", "-o", path, "github.com/letsencrypt/pebble/v2/cmd/" + command}
+		if builds.done == nil {
+			builds.done = make(map[string]error)
 		}
-		cmd := exec.Command("go", args...)
-		cmd.Dir = Root(t)
-		if out, e := cmd.CombinedOutput(); e != nil {
-			err = fmt.Errorf("building %s: %w\n%s", command, e, out)
-		}
+		err = build(Root(t), command, path)
 		builds.done[command] = err
 	}
 	if err != nil {
@@ -101,43 +89,37 @@ func Build(t testing.TB, command string) string {
 	return path
 }
 
-// RemoveBuilds removes what Build built; a TestMain calls it at its end.
-func RemoveBuilds() {
-	builds.Lock()
-	defer builds.Unlock()
-	if builds.dir != "" {
-		os.RemoveAll(builds.dir)
+// build builds the command unless another process has, or waits while one does. The
+// flags are those of the Makefile, so that nothing is compiled twice.
+func build(root, command, path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
 	}
-}
-
-// given are the ports that FreePort has returned; who got one may not listen yet.
-var given sync.Map
-
-// FreePort finds a TCP and UDP port of 127.0.0.1 that nobody uses. It is below the
-// range from which the system takes ports by itself, so nothing takes it by chance,
-// and is returned to one caller only.
-func FreePort(t testing.TB) int {
-	t.Helper()
-	for range 1000 {
-		port := 20000 + rand.IntN(12000)
-		if _, taken := given.LoadOrStore(port, true); taken {
-			continue
-		}
-		address := fmt.Sprintf("127.0.0.1:%d", port)
-		l, err := net.Listen("tcp", address)
-		if err != nil {
-			continue
-		}
-		u, err := net.ListenPacket("udp", address)
-		l.Close()
-		if err != nil {
-			continue
-		}
-		u.Close()
-		return port
+	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
 	}
-	t.Fatal("no free port")
-	return 0
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return err
+	}
+	args := []string{"build", "-trimpath", "-o", path}
+	dir := root
+	switch command {
+	case "pebble", "pebble-challtestsrv":
+		args = append(args, "-modfile=tools.mod", "github.com/letsencrypt/pebble/v2/cmd/"+command)
+	case "vidimus-dns-lego":
+		dir = filepath.Join(root, "dns-lego")
+		args = append(args, "-ldflags=-s -w", ".")
+	default:
+		args = append(args, "./cmd/"+command)
+	}
+	cmd := exec.Command("go", args...)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building %s: %w\n%s", command, err, out)
+	}
+	return nil
 }
 
 // Eventually waits until a condition holds, and fails the test when it doesn't

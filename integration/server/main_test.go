@@ -18,9 +18,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	status := postgrestest.Main(m)
-	peer.RemoveBuilds()
-	os.Exit(status)
+	os.Exit(postgrestest.Main(m))
 }
 
 // verify checks that the PEM file holds a chain that is good for all names under the

@@ -242,10 +242,11 @@ func (s *Server) exec(database, sql string) error {
 	return err
 }
 
-// freePort finds a port below those that the system gives out by itself.
+// freePort finds a port below those that the system gives out by itself, and below
+// those that tests reserve for programs that don't listen yet.
 func freePort() (int, error) {
 	for range 1000 {
-		port := 20000 + rand.IntN(12000)
+		port := 16000 + rand.IntN(4000)
 		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
 			l.Close()
 			return port, nil
