@@ -193,6 +193,58 @@ func TestOCSPResponsesAreRenewedAtHalfTheirLife(t *testing.T) {
 	}
 }
 
+// What was asked for again is signed ahead, by what is on record then; what nobody asks
+// for any more is not.
+func TestOCSPResponsesAreSignedAhead(t *testing.T) {
+	s := newStage(t)
+	count := 0
+	r := s.responder(&count)
+	requests := make(map[string][]byte)
+	for _, serial := range []string{"4a", "4b", "4c"} {
+		s.record(s.shards, serial, noon.AddDate(0, 3, 0))
+		requests[serial] = ask(t, s.signer.CA, serial, crypto.SHA1)
+		s.answer(r, requests[serial])
+	}
+	s.answer(r, requests["4a"])
+	s.answer(r, requests["4b"])
+	if err := s.db.Revoke(t.Context(), "4b", acme.KeyCompromise, noon); err != nil {
+		t.Fatal(err)
+	}
+	// signed tells when the response that is kept was signed.
+	signed := func(serial string) time.Time {
+		for _, part := range []map[string]cached{r.cache.fresh, r.cache.old} {
+			for _, e := range part {
+				if hex.EncodeToString(e.certificate.serial.Bytes()) == serial {
+					return e.answer.ThisUpdate
+				}
+			}
+		}
+		return time.Time{}
+	}
+	for _, step := range []struct {
+		after time.Duration
+		want  map[string]time.Duration // when it was signed
+	}{
+		{ResponseLife / 3, map[string]time.Duration{"4a": 0, "4b": 0, "4c": 0}},
+		{ResponseLife * 9 / 20, map[string]time.Duration{"4a": ResponseLife * 9 / 20, "4b": ResponseLife * 9 / 20, "4c": 0}},
+		{ResponseLife * 19 / 20, map[string]time.Duration{"4a": ResponseLife * 9 / 20, "4b": ResponseLife * 9 / 20, "4c": 0}}, // not asked for since
+	} {
+		s.now = noon.Add(step.after)
+		if err := r.Renew(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for serial, at := range step.want {
+			if got := signed(serial); !got.Equal(noon.Add(at)) {
+				t.Errorf("after %s the response about %s is of %s; want %s", step.after, serial, got, noon.Add(at))
+			}
+		}
+	}
+	s.now = noon.Add(ResponseLife * 10 / 20)
+	if _, resp := s.answer(r, requests["4b"]); resp.Status != ocsp.Revoked || !resp.ThisUpdate.Equal(noon.Add(ResponseLife*9/20)) {
+		t.Errorf("the one that was revoked: %+v", resp)
+	}
+}
+
 func TestOCSPAnswersNonces(t *testing.T) {
 	s := newStage(t)
 	s.record(s.shards, "4a", noon.AddDate(0, 3, 0))
@@ -291,7 +343,7 @@ func TestOCSPDoesNotAskForACertificateWithEachRequest(t *testing.T) {
 func TestTheCacheIsBounded(t *testing.T) {
 	var c cache
 	for n := range 3 * cacheSize {
-		c.put(status{id: big.NewInt(int64(n)).Bytes()}, Answer{})
+		c.put(cached{status: status{id: big.NewInt(int64(n)).Bytes()}})
 	}
 	if n := len(c.fresh) + len(c.old); n > cacheSize {
 		t.Errorf("%d responses are kept; want at most %d", n, cacheSize)

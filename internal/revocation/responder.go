@@ -26,8 +26,8 @@ const ResponseLife = 24 * time.Hour
 // Responder answers OCSP requests (RFC 6960, RFC 5019, RFC 9654). Each answer is by
 // what the database says at the time of the request: what is kept in memory are
 // signatures, and one is used only while it says the same. So no answer is "good" once a
-// revocation is committed, in whichever process. Nothing is signed before it is asked
-// for: a signature takes less than 0.1 ms.
+// revocation is committed, in whichever process. What is asked for is signed ahead from
+// then on, by [Responder.Renew]; the first time it is signed at once.
 //
 // It signs with keys of its own, which are in memory only, certified by each CA for a
 // week. It is safe for concurrent use.
@@ -94,8 +94,30 @@ func (r *Responder) Answer(ctx context.Context, issuer string, request []byte) (
 	if !cacheable {
 		return Answer{DER: a.DER}, nil
 	}
-	r.cache.put(statuses[0], a)
+	r.cache.put(cached{answer: a, status: statuses[0], by: by, certificate: q.certs[0]})
 	return a, nil
+}
+
+// Renew signs anew what is kept, has been asked for since it was signed, and will soon
+// have lived half its life: so that whoever asks next need not wait for that. Call it
+// every few minutes.
+func (r *Responder) Renew(ctx context.Context) error {
+	now := r.now().UTC()
+	for _, e := range r.cache.ageing(now) {
+		s, err := r.status(ctx, e.by, e.certificate)
+		if err != nil {
+			return fmt.Errorf("looking up a certificate: %w", err)
+		}
+		if !s.known {
+			continue
+		}
+		a, err := e.by.sign(ctx, []status{s}, nil, now)
+		if err != nil {
+			return fmt.Errorf("signing an OCSP response: %w", err)
+		}
+		r.cache.put(cached{answer: a, status: s, by: e.by, certificate: e.certificate})
+	}
+	return nil
 }
 
 // delegate finds who answers: about certificates of one CA of the issuer.
@@ -207,19 +229,46 @@ type cache struct {
 }
 
 type cached struct {
-	answer Answer
-	status status
+	answer      Answer
+	status      status
+	by          *delegate
+	certificate certID
+	asked       bool // for, since it was signed
+}
+
+// ageing lists what two fifths of whose life are over, and was asked for.
+func (c *cache) ageing(now time.Time) (all []cached) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	take := func(e cached) {
+		if a := e.answer; e.asked && now.Sub(a.ThisUpdate) > a.NextUpdate.Sub(a.ThisUpdate)*2/5 {
+			all = append(all, e)
+		}
+	}
+	for _, e := range c.fresh {
+		take(e)
+	}
+	for id, e := range c.old {
+		if _, newer := c.fresh[id]; !newer {
+			take(e)
+		}
+	}
+	return all
 }
 
 // get finds a response that says the same, and half of whose life is to come.
 func (c *cache) get(s status, now time.Time) (Answer, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e, ok := c.fresh[string(s.id)]
-	if !ok {
+	e, fresh := c.fresh[string(s.id)]
+	if !fresh {
+		var ok bool
 		if e, ok = c.old[string(s.id)]; !ok {
 			return Answer{}, false
 		}
+	}
+	if !fresh || !e.asked {
+		e.asked = true
 		c.insert(e)
 	}
 	half := e.answer.ThisUpdate.Add(e.answer.NextUpdate.Sub(e.answer.ThisUpdate) / 2)
@@ -227,10 +276,10 @@ func (c *cache) get(s status, now time.Time) (Answer, bool) {
 	return e.answer, same && !now.Before(e.answer.ThisUpdate) && now.Before(half)
 }
 
-func (c *cache) put(s status, a Answer) {
+func (c *cache) put(e cached) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.insert(cached{a, s})
+	c.insert(e)
 }
 
 func (c *cache) insert(e cached) {

@@ -221,6 +221,9 @@ func (s *Server) upkeep(ctx context.Context) {
 		if err := s.finishIssuances(ctx, unfinishedAge); err != nil {
 			s.log.Error("finishing issuances", "err", err)
 		}
+		if err := s.ocsp.Renew(ctx); err != nil {
+			s.log.Error("signing OCSP responses ahead", "err", err)
+		}
 		if s.own != nil {
 			if err := s.own.keepFresh(ctx); err != nil {
 				s.log.Error("renewing the server's own certificate", "err", err)
