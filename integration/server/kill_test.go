@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -8,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io"
 	mathrand "math/rand/v2"
 	"net/http"
 	"os"
@@ -17,6 +19,7 @@ import (
 	"time"
 
 	"github.com/mholt/acmez/v3/acme"
+	"golang.org/x/crypto/ocsp"
 
 	"vidimus/integration/peer"
 	"vidimus/internal/certificate"
@@ -89,44 +92,145 @@ func (l *loader) obtain(ctx context.Context) error {
 	return nil
 }
 
-// Whatever the moment at which the server is killed, each certificate that a client
-// was given is on record as it was given, and nothing stays unfinished.
-func TestKillLeavesEverySerialOnRecord(t *testing.T) {
-	const kills, clients = 12, 4
+// Whatever the moments at which the server is killed: no certificate is signed without
+// its record, each that is on record can be downloaded, no order is stuck, nothing is
+// signed twice for one order, and CRL and OCSP tell of every revocation that was
+// confirmed and of no other.
+func TestKillsUnderLoadLoseNothing(t *testing.T) {
+	kills, _ := soak(t, 8)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := mathrand.New(mathrand.NewPCG(seed, 0))
 
 	v := peer.StartVidimusd(t, "--log-level", "error")
-	var loaders []*loader
-	for i := range clients {
-		loaders = append(loaders, newLoader(t, v, fmt.Sprintf("load%d.uni.test", i)))
+	site, seen := startWeb(t, v.HTTPPort), new(statuses)
+	var customers []*customer
+	for i := range 3 {
+		name := fmt.Sprintf("load%d.uni.test", i)
+		cred := v.NewACMEID(t, name)
+		granted, open := newCustomer(t, v, seen, &cred), newCustomer(t, v, seen, nil)
+		granted.name = func(int) string { return name }
+		open.name = func(n int) string { return fmt.Sprintf("n%d.open%d.uni.test", n, i) }
+		open.prove = site.prove
+		customers = append(customers, granted, open)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var load sync.WaitGroup
-	for _, l := range loaders {
-		load.Go(func() {
-			for ctx.Err() == nil {
-				_ = l.obtain(ctx) // fails while the server is down
-			}
-		})
+	for _, c := range customers {
+		load.Go(func() { c.shop(ctx) })
 	}
+	w := &watcher{customers: customers, seen: seen}
+	load.Go(func() { w.watch(ctx) })
+
+	db := openRecords(t, v)
 	for range kills {
-		before := loaders[0].count()
-		peer.Eventually(t, "certificates are issued", func() bool { return loaders[0].count() > before })
-		time.Sleep(time.Duration(random.IntN(40_000)) * time.Microsecond) // the random moment
+		before := downloads(customers)
+		peer.Eventually(t, "certificates are issued", func() bool { return downloads(customers) > before })
+		time.Sleep(time.Duration(random.IntN(250_000)) * time.Microsecond) // the random moment
 		v.Kill()
 		v.Start(t)
+		inOrder(t, db)
 	}
 	cancel()
 	load.Wait()
-
-	total := 0
-	for _, l := range loaders {
-		total += onRecord(t, v, l)
+	certificates, revocations := complete(t, v, db, customers)
+	for _, f := range w.faults {
+		t.Error(f)
 	}
-	audited(t, v, loaders...)
-	t.Logf("%d certificates were given out over %d kills", total, kills)
+	if n := seen.busy.Load() + seen.other.Load(); n > 0 {
+		t.Errorf("%d answers were errors of the server", n)
+	}
+	if w.asked == 0 || revocations == 0 {
+		t.Errorf("%d answers of OCSP and CRL were looked at meanwhile, and %d certificates revoked: too few to show anything", w.asked, revocations)
+	}
+	t.Logf("%d kills: %d certificates, %d of them revoked; %d answers of OCSP and CRL meanwhile", kills, certificates, revocations, w.asked)
+}
+
+// downloads counts the certificates that customers have.
+func downloads(customers []*customer) (n int) {
+	for _, c := range customers {
+		n += len(c.bought(func(p *purchase) bool { return p.chain != nil }))
+	}
+	return n
+}
+
+// watcher asks OCSP and CRLs all the time, as those do who trust the certificates.
+type watcher struct {
+	customers []*customer
+	seen      *statuses
+
+	asked  int // answers that it got
+	faults []string
+}
+
+func (w *watcher) watch(ctx context.Context) {
+	for n := 0; ctx.Err() == nil; n++ {
+		c := w.customers[n%len(w.customers)]
+		all := c.bought(func(p *purchase) bool { return p.chain != nil })
+		if len(all) == 0 {
+			pause(ctx)
+			continue
+		}
+		p := all[max(0, len(all)-1-n%5)] // the last few
+		c.mu.Lock()
+		chain, confirmed := p.chain, p.revoked
+		c.mu.Unlock()
+		revoked, err := w.byOCSP(ctx, chain)
+		if n%2 == 1 {
+			revoked, err = w.byCRL(ctx, chain)
+		}
+		pause(ctx)
+		if err != nil { // the server is down
+			continue
+		}
+		c.mu.Lock()
+		asked := p.asked
+		c.mu.Unlock()
+		w.asked++
+		if confirmed && !revoked || revoked && !asked {
+			w.faults = append(w.faults, fmt.Sprintf("%x: revoked %v; was confirmed before: %v, was asked for: %v (by CRL: %v)",
+				chain[0].SerialNumber, revoked, confirmed, asked, n%2 == 1))
+		}
+	}
+}
+
+func (w *watcher) byOCSP(ctx context.Context, chain []*x509.Certificate) (revoked bool, err error) {
+	question, err := ocsp.CreateRequest(chain[0], chain[1], nil)
+	if err != nil {
+		return false, err
+	}
+	der, err := w.send(ctx, http.MethodPost, chain[0].OCSPServer[0], question)
+	if err != nil {
+		return false, err
+	}
+	answer, err := ocsp.ParseResponseForCert(der, chain[0], chain[1])
+	if err != nil {
+		return false, err
+	}
+	return answer.Status == ocsp.Revoked, nil
+}
+
+func (w *watcher) byCRL(ctx context.Context, chain []*x509.Certificate) (revoked bool, err error) {
+	der, err := w.send(ctx, http.MethodGet, chain[0].CRLDistributionPoints[0], nil)
+	if err != nil {
+		return false, err
+	}
+	list, err := parseCRL(der, chain[1])
+	return list[fmt.Sprintf("%x", chain[0].SerialNumber)], err
+}
+
+func (w *watcher) send(ctx context.Context, method, url string, body []byte) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	w.seen.count(resp, err)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	return io.ReadAll(resp.Body)
 }
 
 // onRecord checks that what was given to a loader is on the server's record, that all

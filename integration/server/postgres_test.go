@@ -92,6 +92,11 @@ type statuses struct {
 
 func (s *statuses) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := s.RoundTripper.RoundTrip(r)
+	s.count(resp, err)
+	return resp, err
+}
+
+func (s *statuses) count(resp *http.Response, err error) {
 	switch {
 	case err != nil:
 	case resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get("Retry-After") != "":
@@ -99,7 +104,6 @@ func (s *statuses) RoundTrip(r *http.Request) (*http.Response, error) {
 	case resp.StatusCode >= 500:
 		s.other.Add(1)
 	}
-	return resp, err
 }
 
 // While PostgreSQL is away clients are told when to come back; when it is back the
