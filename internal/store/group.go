@@ -54,6 +54,9 @@ func (w *writer) do(ctx context.Context, fn func(ctx context.Context, tx *sql.Tx
 	if c.panicked != nil {
 		panic(c.panicked) // where its cause is, and not in another's request
 	}
+	if short(c.err) {
+		return fmt.Errorf("%w: %w", ErrUnavailable, c.err)
+	}
 	return c.err
 }
 

@@ -206,7 +206,7 @@ func persist(ctx context.Context, db *sql.DB, try func(context.Context) error, a
 			dropIdle(db)
 		}
 		if wait > time.Second || !again(err) {
-			if gone || noRoom(err) {
+			if gone || noRoom(err) || short(err) {
 				return fmt.Errorf("%w: %w", ErrUnavailable, err)
 			}
 			return err

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"github.com/pressly/goose/v3"
 	"golang.org/x/sys/unix"
 	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 func (s *Store) openSQLite(ctx context.Context, path string) error {
@@ -66,4 +68,18 @@ func (s *Store) migrateSQLite(ctx context.Context, path string) error {
 		return err
 	}
 	return bringUp(ctx, p)
+}
+
+// short tells whether SQLite is short of disk, memory, files or time: the disk is full or
+// fails, or another process has written for ten seconds.
+func short(err error) bool {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code() & 0xff { // the rest says more of the same
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY:
+		return true
+	}
+	return false
 }

@@ -63,7 +63,7 @@ func Main(m *testing.M) int {
 func URL(t testing.TB) string {
 	t.Helper()
 	bin := need(t)
-	shared.once.Do(func() { shared.server, shared.err = start(bin, false) })
+	shared.once.Do(func() { shared.server, shared.err = start(bin, false, "") })
 	if shared.err != nil {
 		t.Fatal(shared.err)
 	}
@@ -74,7 +74,14 @@ func URL(t testing.TB) string {
 // test's end.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	s, err := start(need(t), true)
+	return StartIn(t, "")
+}
+
+// StartIn is Start with a server whose files are below a folder, which others than its
+// owner may enter. It writes its log of changes in files of a megabyte each.
+func StartIn(t testing.TB, dir string) *Server {
+	t.Helper()
+	s, err := start(need(t), true, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,9 +103,9 @@ func need(t testing.TB) string {
 	return ""
 }
 
-func start(bin string, durable bool) (_ *Server, err error) {
+func start(bin string, durable bool, dir string) (_ *Server, err error) {
 	s := &Server{bin: bin}
-	if s.dir, err = os.MkdirTemp("", "vidimus-postgres-"); err != nil {
+	if s.dir, err = os.MkdirTemp(dir, "vidimus-postgres-"); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -113,7 +120,11 @@ func start(bin string, durable bool) (_ *Server, err error) {
 		}
 	}
 	data := filepath.Join(s.dir, "data")
-	if out, err := s.command("initdb", "-N", "-A", "trust", "-U", role, "-E", "UTF8", "--locale=C.UTF-8", "-D", data).CombinedOutput(); err != nil {
+	args := []string{"-N", "-A", "trust", "-U", role, "-E", "UTF8", "--locale=C.UTF-8", "-D", data}
+	if dir != "" {
+		args = append(args, "--wal-segsize=1")
+	}
+	if out, err := s.command("initdb", args...).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
 	s.options = []string{"-D", data, "-k", s.Socket, "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200", "-c", "shared_buffers=64MB"}
@@ -189,6 +200,16 @@ func (s *Server) tryStart() error {
 			s.Crash()
 			return fmt.Errorf("postgres takes no connections within 30 s: %w\n%s", err, s.log.String())
 		}
+	}
+}
+
+// Running tells whether the server runs, and has not ended by itself.
+func (s *Server) Running() bool {
+	select {
+	case <-s.ended:
+		return false
+	default:
+		return true
 	}
 }
 
