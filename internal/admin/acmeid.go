@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -89,6 +90,9 @@ another one has registered with them.`,
 	set := &cobra.Command{
 		Use: "names FQDN --add NAME --remove NAME", Short: "Change the set of names of an ACME-ID", Args: exactly(1, "the FQDN of an ACME-ID"),
 		RunE: t.run(func(c *cobra.Command, d *directory.Directory, args []string) error {
+			if len(added)+len(removed) == 0 {
+				return usageError{errors.New("say what is to change, by --add or --remove; the names are shown by: vidimusd admin acme-id show " + args[0])}
+			}
 			a, err := d.ChangeNames(c.Context(), args[0], added, removed)
 			if err != nil {
 				return err

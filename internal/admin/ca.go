@@ -53,10 +53,11 @@ func (t *caTool) addRoot(c *cobra.Command) {
 
 func (t *caTool) addPassphrase(c *cobra.Command) {
 	c.Flags().IntVar(&t.secret.fd, "passphrase-fd", -1, "the file descriptor `N` to read the passphrase of the root's key from (default: ask at the terminal)")
+	c.Flags().Lookup("passphrase-fd").DefValue = "0" // so that help says nothing of -1
 }
 
 func (t *caTool) addKey(c *cobra.Command) {
-	c.Flags().StringVar(&t.key, "key", "p384", "the kind of key: "+strings.Join(ceremony.KeyTypes, ", "))
+	c.Flags().StringVar(&t.key, "key", "p384", "the `KIND` of key: "+strings.Join(ceremony.KeyTypes, ", "))
 	c.RegisterFlagCompletionFunc("key", cobra.FixedCompletions(ceremony.KeyTypes, cobra.ShellCompDirectiveNoFileComp))
 }
 

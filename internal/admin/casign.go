@@ -142,7 +142,7 @@ needed, also when nothing was revoked.`,
 	}
 	c.Flags().StringVar(&previous, "previous", "", "the list before, a `FILE`; without one this is the first")
 	c.Flags().StringSliceVar(&revoke, "revoke", nil, "a CA certificate to revoke: its `FILE` in PEM, or its serial number in hexadecimal; can be repeated")
-	c.Flags().StringVar(&reason, "reason", "unspecified", "why: unspecified, cACompromise, superseded, cessationOfOperation, …")
+	c.Flags().StringVar(&reason, "reason", "unspecified", "the `REASON`: unspecified, cACompromise, superseded, cessationOfOperation, …")
 	t.terms.addValidity(c, "1y")
 	t.addRoot(c)
 	t.addOut(c, "make this `FILE`")

@@ -33,12 +33,12 @@ func (f *caTerms) addName(c *cobra.Command) {
 }
 
 func (f *caTerms) addValidity(c *cobra.Command, usual string) {
-	c.Flags().StringVar(&f.validity, "validity", usual, "how long it is good for, in years or days, such as 10y or 3650d")
+	c.Flags().StringVar(&f.validity, "validity", usual, "how `LONG` it is good for, in years or days, such as 10y or 3650d")
 }
 
 func (f *caTerms) addLimits(c *cobra.Command) {
-	c.Flags().IntVar(&f.pathLen, "path-len", 0, "how many CAs may stand below one another under it")
-	c.Flags().StringSliceVar(&f.usage, "usage", []string{"server", "client"}, "what certificates under it are for: server, client, any")
+	c.Flags().IntVar(&f.pathLen, "path-len", 0, "how many CAs, `N`, may stand below one another under it")
+	c.Flags().StringSliceVar(&f.usage, "usage", []string{"server", "client"}, "the `USE` of certificates under it: server, client, any")
 	c.RegisterFlagCompletionFunc("usage", cobra.FixedCompletions([]string{"server", "client", "any"}, cobra.ShellCompDirectiveNoFileComp))
 	c.Flags().StringSliceVar(&f.permit, "permit", nil, "a `DOMAIN`, with all below it, or network that certificates may be for; can be repeated (default: all)")
 	c.Flags().StringSliceVar(&f.exclude, "exclude", nil, "a `DOMAIN` or network that they may not be for; can be repeated")

@@ -15,9 +15,10 @@ import (
 // logFlags say how the log is written, before what the configuration says.
 type logFlags struct{ format, level string }
 
-func (l *logFlags) add(c *cobra.Command, usual string) {
-	c.Flags().StringVar(&l.format, "log-format", "", "text or json")
-	c.Flags().StringVar(&l.level, "log-level", "", "`LEVEL` from which on events are logged: debug, info, warn or error (default: "+usual+")")
+// add adds the flags; format and level are the defaults, for the help.
+func (l *logFlags) add(c *cobra.Command, format, level string) {
+	c.Flags().StringVar(&l.format, "log-format", "", "`FORMAT` of the log: text or json (default: "+format+")")
+	c.Flags().StringVar(&l.level, "log-level", "", "`LEVEL` from which on events are logged: debug, info, warn or error (default: "+level+")")
 }
 
 func (l *logFlags) logger(w io.Writer, usual config.Log) (*slog.Logger, error) {

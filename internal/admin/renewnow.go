@@ -74,7 +74,7 @@ that not all clients come at once.
 	f.add(c)
 	c.Flags().StringVar(&r.explanation, "explanation-url", "", "`URL` of a page that says why, for the operators of the clients")
 	c.Flags().StringVar(&r.until, "until", "", "the windows are as usual again from this `TIME` on (default: as long as the certificates)")
-	c.Flags().DurationVar(&r.over, "over", 0, "spread the windows over so long from now, such as 6h; 0 means that all are now")
+	c.Flags().DurationVar(&r.over, "over", 0, "spread the windows over `TIME`, so long from now, such as 6h; 0 means that all are now")
 	c.Flags().BoolVar(&r.dryRun, "dry-run", false, "only show what is selected")
 	c.Flags().BoolVar(&r.yes, "yes", false, "don't ask")
 	c.AddCommand(renewalCalls(t), undoRenewals(t))
@@ -173,7 +173,7 @@ func undoRenewals(t *tool) *cobra.Command {
 				return usageError{fmt.Errorf("%q is no number; see: vidimusd admin renew-now list", args[0])}
 			}
 			if err := d.Store.UndoRenewalCall(c.Context(), id, time.Now()); errors.Is(err, store.ErrConflict) {
-				return fmt.Errorf("there is no %d that holds; see: vidimusd admin renew-now list", id)
+				return fmt.Errorf("there is no call %d that holds; see: vidimusd admin renew-now list", id)
 			} else if err != nil {
 				return err
 			}

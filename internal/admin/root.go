@@ -37,13 +37,16 @@ func Main(args []string, version string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	c, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
+	usage := usageError{}
+	if text := err.Error(); !errors.As(err, &usage) && (strings.HasPrefix(text, "unknown command") || strings.HasPrefix(text, "required flag")) {
+		err = usageError{fmt.Errorf("%w; see: %s --help", err, c.CommandPath())} // these are cobra's own
+	}
 	fmt.Fprintf(stderr, "vidimusd: %v\n", err)
-	var usage usageError
-	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") || strings.HasPrefix(err.Error(), "required flag") {
+	if errors.As(err, &usage) {
 		return 2
 	}
 	return 1
@@ -90,6 +93,8 @@ To set it up:    vidimusd init --url https://acme.example.org:14000 --organisati
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+
+		DisableSuggestions: true, // they are lines of their own
 	}
 	root.SetVersionTemplate("vidimusd {{.Version}}\n")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
@@ -100,7 +105,7 @@ To set it up:    vidimusd init --url https://acme.example.org:14000 --organisati
 		hosts(t), people(t), acmeIDs(t), certificates(t), renewNow(t), keys(t))
 	admin.PersistentFlags().StringVar(&t.configPath, "config", "vidimusd.yaml", "the configuration `FILE`")
 	admin.PersistentFlags().BoolVar(&t.json, "json", false, "print JSON, for scripts")
-	root.AddCommand(initCommand(), caCommand(version), checkCommand(), serveCommand(version), devCommand(version), conformanceCommand(version), auditCommand(), backupCommand(version), restoreCommand(), admin)
+	root.AddCommand(initCommand(), caCommand(version), checkCommand(), serveCommand(version), devCommand(version), conformanceCommand(version), auditCommand(), backupCommand(version), restoreCommand(), manCommand(), admin)
 	return root
 }
 

@@ -61,9 +61,9 @@ func checkCommand() *cobra.Command {
 		Short: "Say all that is wrong with the configuration",
 		Long: `Say all that is wrong with the configuration, each with its line; and if nothing is,
 what had better be otherwise (warnings) and what the server will do (notes), which leave
-the exit status 0. Nothing is asked of the network, unless
-with --online: then each DNS resolver has to answer, and to validate DNSSEC where the
-configuration requires it (validation.dnssec).`,
+the exit status 0. Run it as the user that runs the server. With --online each DNS
+resolver has to answer, and to validate DNSSEC where the configuration requires it
+(validation.dnssec); otherwise nothing is asked of the network.`,
 		Args: exactly(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := config.Read(t.configPath)
@@ -124,7 +124,10 @@ func serveCommand(version string) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
-		Args:  exactly(0, ""),
+		Long: `Run the server that the configuration describes, in the foreground; it logs to standard
+error. SIGTERM ends it, SIGHUP has it read the files again that "tls:" names. The
+database is made, and brought up to date, when it starts.`,
+		Args: exactly(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := t.config()
 			if err != nil {
@@ -158,7 +161,7 @@ func serveCommand(version string) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&t.configPath, "config", "vidimusd.yaml", "the configuration `FILE`")
-	l.add(c, "as configured")
+	l.add(c, "as configured", "as configured")
 	return c
 }
 
@@ -196,7 +199,7 @@ http-01 and tls-alpn-01 work for any name; dns-01 needs a resolver.`,
 	f.IntVar(&o.TLSALPN01Port, "tls-alpn-01-port", 443, "the `PORT` that tls-alpn-01 is validated at")
 	f.StringVar(&o.Resolver, "resolver", "", "`HOST:PORT` of the DNS resolver to validate with")
 	f.StringVar(&o.Database, "database", "", "the postgres:// `URL` of an empty database (default: a SQLite file in FOLDER)")
-	l.add(c, "warn")
+	l.add(c, "text", "warn")
 	return c
 }
 

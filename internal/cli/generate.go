@@ -5,6 +5,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"vidimus/internal/roff"
 )
 
 // writer finds what is made from the table of options alone: completion for a shell,
@@ -179,14 +181,11 @@ func completeFish(w io.Writer, name string) error {
 	return err
 }
 
-// roff escapes text for a manual page.
-var roff = strings.NewReplacer(`\`, `\e`, "-", `\-`, "\n.", "\n\\&.", "\n'", "\n\\&'", "'", `\(aq`)
-
 // manPage writes the manual page, for man(1).
 func manPage(w io.Writer, name string) error {
 	p := func(format string, args ...any) {
 		for i, a := range args {
-			args[i] = roff.Replace(fmt.Sprint(a))
+			args[i] = roff.Escape(fmt.Sprint(a))
 		}
 		fmt.Fprintf(w, format, args...)
 	}

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"vidimus/internal/roff"
 )
 
 // TestManualPageIsCurrent compares the page in docs with what the options are now.
@@ -37,7 +39,7 @@ func TestEveryOptionIsInTheManualAndInCompletion(t *testing.T) {
 	}
 	_, table := shown()
 	for _, o := range table {
-		for text, form := range map[*bytes.Buffer]string{&page: roff.Replace("--" + o.name()), &bash: " --" + o.name() + " ", &zsh: "'*--" + o.name(), &fish: " -l " + o.name()} {
+		for text, form := range map[*bytes.Buffer]string{&page: roff.Escape("--" + o.name()), &bash: " --" + o.name() + " ", &zsh: "'*--" + o.name(), &fish: " -l " + o.name()} {
 			if !strings.Contains(text.String(), form) && !strings.Contains(text.String(), strings.TrimPrefix(form, " ")) {
 				t.Errorf("%q is missing", form)
 			}

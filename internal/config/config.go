@@ -195,6 +195,7 @@ type reader struct {
 var (
 	yamlLine    = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)$`)
 	yamlUnknown = regexp.MustCompile(`^field (\S+) not found in type config\.(\w+)$`)
+	yamlKind    = regexp.MustCompile("^cannot unmarshal !!\\w+(?: `(.*)`)? into (.*)$")
 )
 
 // addYAML takes over what the decoder found; it is false when too little was decoded
@@ -213,6 +214,8 @@ func (r *reader) addYAML(err error) (usable bool) {
 		}
 		if p := yamlUnknown.FindStringSubmatch(m.Text); p != nil {
 			m.Text = fmt.Sprintf("unknown key %q", p[1])
+		} else if p := yamlKind.FindStringSubmatch(m.Text); p != nil {
+			m.Text = wrongKind(p[1], p[2])
 		}
 		if strings.Contains(m.Text, "already defined at line") {
 			usable = false
@@ -220,6 +223,26 @@ func (r *reader) addYAML(err error) (usable bool) {
 		r.mistakes = append(r.mistakes, m)
 	}
 	return usable
+}
+
+// wrongKind says what should stand where the decoder found something of another kind,
+// which is "" when it is a list or a mapping.
+func wrongKind(found, goType string) string {
+	want := "keys with values" // of a struct
+	switch {
+	case goType == "bool":
+		want = "true or false"
+	case goType == "string":
+		want = "one word or text, in quotes if it has special characters"
+	case strings.HasPrefix(goType, "int"), strings.HasPrefix(goType, "uint"):
+		want = "a whole number"
+	case strings.HasPrefix(goType, "[]"):
+		want = "a list, such as [one, two]"
+	}
+	if found == "" {
+		return "here must stand " + want
+	}
+	return fmt.Sprintf("%q is wrong: here must stand %s", found, want)
 }
 
 var index = regexp.MustCompile(`\.(\d+)`)
@@ -268,8 +291,7 @@ func child(n *yaml.Node, key string) *yaml.Node {
 }
 
 func (c *Config) complete(r *reader) {
-	r.address("listen", c.Listen, true)
-	r.address("listen_http", c.ListenHTTP, false)
+	c.completeAddresses(r)
 	c.URL = r.baseURL("url", c.URL, "https")
 	if c.ListenHTTP != "" || c.URLHTTP != "" {
 		c.URLHTTP = r.baseURL("url_http", c.URLHTTP, "http")

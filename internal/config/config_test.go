@@ -123,7 +123,7 @@ func TestParseNamesEachMistakeWithItsLine(t *testing.T) {
 		{"key twice", replaced("listen_http:", "listen:"), `line 2: mapping key "listen" already defined`},
 		{"no YAML", "listen: [", "line 1: did not find"},
 		{"tab", "listen: a\n\tb: c", "line 2: found a tab character"},
-		{"wrong type", replaced("5002", "often"), "line 17: cannot unmarshal"},
+		{"wrong type", replaced("5002", "often"), `line 17: "often" is wrong: here must stand a whole number`},
 		{"bad duration", replaced("47d", "47 days"), `line 11: "47 days" is not a duration`},
 		{"short validity", replaced("47d", "5d"), "line 11: issuers[0].validity: 120h0m0s is out of range"},
 		{"long validity", replaced("47d", "399d"), "line 11: issuers[0].validity: 9576h0m0s is out of range"},

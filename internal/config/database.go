@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"vidimus/internal/store"
 )
@@ -22,6 +23,8 @@ func (c *Config) completeDatabase(r *reader) {
 					r.mode.Perm())
 			}
 		}
+	case strings.Contains(c.Database, "://"):
+		r.add("database", "there are SQLite, by the name of a file, and PostgreSQL, by a URL that begins with postgres://; choose one of them")
 	default:
 		c.Database = r.path(c.Database)
 		if info, err := os.Stat(filepath.Dir(c.Database)); err != nil || !info.IsDir() {

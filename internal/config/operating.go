@@ -24,7 +24,6 @@ type Operating struct {
 }
 
 func (o *Operating) complete(r *reader) {
-	r.address("listen_metrics", o.ListenMetrics, false)
 	if o.State != "" {
 		o.State = r.folder(o.State)
 		if info, err := os.Stat(o.State); err != nil || !info.IsDir() {

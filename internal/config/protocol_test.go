@@ -14,8 +14,8 @@ func TestProtocolHasDefaultsAndLimits(t *testing.T) {
 		"{authorization_life: 59m}":    "authorization_life: 59m0s is out of range: 1h to 200d",
 		"{max_identifiers: 501}":       "line 2: issuers[0].max_identifiers: 501 is out of range: 1 to 500",
 		"{max_identifiers: -1}":        "max_identifiers: -1 is out of range",
-		"{max_identifiers: many}":      "line 2: cannot unmarshal",
-		"{subdomain_authorization: x}": "line 2: cannot unmarshal",
+		"{max_identifiers: many}":      `line 2: "many" is wrong: here must stand a whole number`,
+		"{subdomain_authorization: x}": `line 2: "x" is wrong: here must stand true or false`,
 	} {
 		_, err := Parse([]byte("issuers:\n  - "+text+"\n"), t.TempDir())
 		got := err.Error() // much else is missing

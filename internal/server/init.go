@@ -19,6 +19,7 @@ import (
 	"vidimus/internal/durable"
 	"vidimus/internal/identifier"
 	"vidimus/internal/issuer"
+	"vidimus/internal/store"
 )
 
 // InitOptions say what Init makes.
@@ -146,6 +147,14 @@ func (o *InitOptions) complete() error {
 	}
 	if o.URLHTTP, err = config.BaseURL(o.URLHTTP, "http"); err != nil {
 		return fmt.Errorf("the URL of CRLs: %w", err)
+	}
+	if o.Database != "" {
+		if !store.IsURL(o.Database) {
+			return errors.New("the database is a URL that begins with postgres://; without one it is a SQLite file")
+		}
+		if err := store.CheckURL(o.Database); err != nil {
+			return fmt.Errorf("the database %s: %w", store.Redacted(o.Database), err)
+		}
 	}
 	for _, n := range o.Networks {
 		if _, err := netip.ParsePrefix(n); err != nil {
