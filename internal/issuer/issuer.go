@@ -41,6 +41,9 @@ type Issuer struct {
 
 	Store *store.Store
 	Now   func() time.Time // nil means time.Now
+
+	plain  *Profile
+	moulds *moulds
 }
 
 // New completes an issuer whose exported fields are set, keys included.
@@ -48,6 +51,7 @@ func New(i Issuer) (*Issuer, error) {
 	if len(i.Intermediates) == 0 {
 		return nil, fmt.Errorf("issuer %s: there is no CA certificate", i.Name)
 	}
+	i.plain, i.moulds = &Profile{Validity: i.Validity}, new(moulds)
 	i.Intermediates = slices.Clone(i.Intermediates)
 	slices.SortStableFunc(i.Intermediates, func(a, b *Intermediate) int { return a.From.Compare(b.From) })
 	for n, m := range i.Intermediates {
@@ -149,10 +153,11 @@ func (i *Issuer) prepare(ctx context.Context, r Request) (store.Certificate, err
 	if err != nil {
 		return store.Certificate{}, err
 	}
-	if url := shard.URL(); url != "" {
+	url := shard.URL()
+	if url != "" {
 		tmpl.CRLDistributionPoints = []string{url}
 	}
-	der, err := i.rehearse(tmpl, by, r.PublicKey)
+	der, err := i.rehearse(tmpl, kind{by, r.Profile, r.Staple, url}, r.PublicKey)
 	if err != nil {
 		return store.Certificate{}, err
 	}

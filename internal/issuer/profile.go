@@ -97,7 +97,7 @@ func (i *Issuer) Profile(name string) *Profile {
 
 // Plain is the profile of an issuer without profiles, and of the server's own
 // certificate.
-func (i *Issuer) Plain() *Profile { return &Profile{Validity: i.Validity} }
+func (i *Issuer) Plain() *Profile { return i.plain }
 
 // Descriptions maps the names of the profiles to what people are told of them, as in
 // the directory; nil when there is none.

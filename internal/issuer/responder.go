@@ -58,7 +58,7 @@ func (i *Issuer) prepareResponder(by *Intermediate, key crypto.PublicKey) (store
 		BasicConstraintsValid: true,
 		ExtraExtensions:       []pkix.Extension{noCheck},
 	}
-	der, err := i.rehearse(tmpl, by, key)
+	der, err := i.rehearse(tmpl, kind{by: by}, key)
 	if err != nil {
 		return store.Certificate{}, err
 	}

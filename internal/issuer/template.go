@@ -57,16 +57,31 @@ func (i *Issuer) template(r Request, by *Intermediate) (*x509.Certificate, error
 	return tmpl, nil
 }
 
-// rehearse makes the certificate of a template under the throwaway key: but for the
-// signature it is the one to be, and passes lint.
-func (i *Issuer) rehearse(tmpl *x509.Certificate, by *Intermediate, key crypto.PublicKey) (der []byte, err error) {
-	if der, err = x509.CreateCertificate(rand.Reader, tmpl, by.parent, key, by.throwaway); err != nil || i.Linter == nil {
+// rehearse makes the certificate of a template under the throwaway key, or with some other
+// signature: but for that it is the one to be, and passes lint.
+func (i *Issuer) rehearse(tmpl *x509.Certificate, k kind, key crypto.PublicKey) (der []byte, err error) {
+	if der, err = i.draft(tmpl, k, key); err != nil || i.Linter == nil {
 		return der, err
 	}
 	err = i.Linter.Check(der)
 	var refusal *lint.Refusal
 	if errors.As(err, &refusal) && refusal.AboutKey() {
 		return nil, acme.Problemf(acme.BadCSR, "the key of the certificate request breaks a rule: %s", refusal.Findings[0].Lint)
+	}
+	return der, err
+}
+
+func (i *Issuer) draft(tmpl *x509.Certificate, k kind, key crypto.PublicKey) ([]byte, error) {
+	m, known := i.moulds.get(k)
+	if m != nil {
+		return m.cast(tmpl, key)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, k.by.parent, key, k.by.throwaway)
+	if err == nil && !known && k.profile != nil {
+		if !k.profile.CommonName { // the subject is the same for all
+			m = newMould(der, tmpl, key)
+		}
+		i.moulds.put(k, m)
 	}
 	return der, err
 }
@@ -92,7 +107,7 @@ func (i *Issuer) Try(p *Profile) error {
 		if by.CRLBase != "" {
 			tmpl.CRLDistributionPoints = []string{by.CRLBase + "0.crl"}
 		}
-		_, err = i.rehearse(tmpl, by, key.Public())
+		_, err = i.rehearse(tmpl, kind{by: by, profile: p, crl: by.CRLBase + "0.crl"}, key.Public())
 		return err
 	}
 	return nil
