@@ -348,7 +348,7 @@ func TestOneFinalizeIsOneCertificate(t *testing.T) {
 		t.Errorf("statuses are %v", statuses)
 	}
 	n := 0
-	if err := s.store.Certificates(t.Context(), "www.example.org", func(store.Certificate) error { n++; return nil }); err != nil {
+	if err := s.store.Certificates(t.Context(), store.Selection{Names: []string{"www.example.org"}, History: true}, func(store.Certificate) error { n++; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if n != 1 {

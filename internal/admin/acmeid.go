@@ -65,6 +65,9 @@ never again; they are good for one registration.`,
 	}
 	remove := &cobra.Command{
 		Use: "remove FQDN", Short: "Make an ACME-ID and its account invalid", Args: exactly(1, "the FQDN of an ACME-ID"),
+		Long: `Make an ACME-ID and its account invalid, for ever; another one may be made for the same
+host. Certificates stay good until they end, unless they are revoked: vidimusd admin
+certificate revoke --acme-id FQDN`,
 		RunE: t.run(func(c *cobra.Command, d *directory.Directory, args []string) error {
 			if err := d.RemoveACMEID(c.Context(), args[0]); err != nil {
 				return err
@@ -143,8 +146,8 @@ func (t *tool) credentials(w io.Writer, a store.ACMEID, c store.Credentials) err
 Its EAB credentials are shown this once, and are good for one registration:
   key ID:   %s
   HMAC key: %s
-On the host:
-  vidimus register --server %s --agree-tos --email ADDRESS --eab-kid %[3]s --eab-hmac-key %[4]s
+On the host, with the HMAC key in FILE, which nobody else may read:
+  vidimus register --server %s --agree-tos --email ADDRESS --eab-kid %[3]s --eab-hmac-key-file FILE
   vidimus certonly --server %[5]s --standalone -d %[6]s
 `, a.FQDN, orNone(a.Names), c.KID, key, dir, strings.Join(a.Names, ","))
 	return err

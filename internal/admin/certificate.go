@@ -1,12 +1,17 @@
 package admin
 
 import (
+	"bufio"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,30 +54,6 @@ func pemOf(c store.Certificate) string {
 }
 
 func certificates(t *tool) *cobra.Command {
-	var name string
-	list := &cobra.Command{
-		Use: "list", Short: "List the certificates on record", Args: exactly(0, ""),
-		RunE: t.run(func(c *cobra.Command, d *directory.Directory, _ []string) error {
-			if name != "" {
-				var err error
-				if name, err = canonical(name); err != nil {
-					return err
-				}
-			}
-			views, rows := []certificateView{}, [][]string{}
-			err := d.Store.Certificates(c.Context(), name, func(cert store.Certificate) error {
-				v := viewCertificate(cert)
-				views = append(views, v)
-				rows = append(rows, []string{v.Serial, v.State, day(v.NotAfter), orNone(v.Names)})
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-			return t.list(c.OutOrStdout(), views, "SERIAL\tSTATE\tUNTIL\tNAMES", rows)
-		}),
-	}
-	list.Flags().StringVar(&name, "name", "", "only those for this `FQDN`")
 	show := &cobra.Command{
 		Use: "show SERIAL", Short: "Show a certificate", Args: exactly(1, "a serial number in hexadecimal"),
 		RunE: t.run(func(c *cobra.Command, d *directory.Directory, args []string) error {
@@ -88,14 +69,113 @@ func certificates(t *tool) *cobra.Command {
 			if t.json {
 				return printJSON(c.OutOrStdout(), v)
 			}
+			to, err := holder(c, d, cert)
+			if err != nil {
+				return err
+			}
 			if err := t.show(c.OutOrStdout(), nil, [2]string{"Serial", v.Serial}, [2]string{"Names", orNone(v.Names)}, [2]string{"State", v.State},
 				[2]string{"Issuer", v.Issuer}, [2]string{"From", day(v.NotBefore)}, [2]string{"Until", day(v.NotAfter)},
-				[2]string{"Account", fmt.Sprint(v.Account)}); err != nil {
+				[2]string{"Issued", day(v.Issued)}, [2]string{"To", to}, [2]string{"Key SHA-256", hex.EncodeToString(v.SPKI)},
+				[2]string{"Its history", "vidimusd audit export --object " + v.Serial}); err != nil {
 				return err
 			}
 			_, err = io.WriteString(c.OutOrStdout(), v.PEM)
 			return err
 		}),
 	}
-	return group("certificate", "Look up and revoke certificates", list, show, revokeCommand(t))
+	return group("certificate", "Look up and revoke certificates", listCertificates(t), show, revokeCommand(t))
+}
+
+// holder says whose a certificate is.
+func holder(c *cobra.Command, d *directory.Directory, cert store.Certificate) (string, error) {
+	if cert.Account == 0 {
+		return "the server itself", nil
+	}
+	a, err := d.Store.Account(c.Context(), cert.Account)
+	if err != nil {
+		return "", err
+	}
+	if a.ACMEID == 0 {
+		return fmt.Sprintf("account %d of directory %s", a.ID, a.Directory), nil
+	}
+	return fmt.Sprintf("account %d of ACME-ID %s", a.ID, a.ACMEIDFQDN), nil
+}
+
+func listCertificates(t *tool) *cobra.Command {
+	var f selectionFlags
+	var valid bool
+	c := &cobra.Command{
+		Use: "list [SELECTION]", Short: "List the certificates on record", Args: exactly(0, ""),
+		Long: `List the certificates on record, revoked and ended ones too, oldest first. Without a
+selection all are listed. Options of different kinds narrow it down; one that is repeated
+widens it.`,
+		Example: `  vidimusd admin certificate list --acme-id lab.example.org
+  vidimusd admin certificate list --host www.example.org --issued-after 2026-01-31 --json`,
+		RunE: t.run(func(c *cobra.Command, d *directory.Directory, _ []string) error {
+			sel, err := f.selection(time.Now())
+			if err != nil {
+				return err
+			}
+			sel.Any, sel.History = true, !valid
+			w := bufio.NewWriter(c.OutOrStdout())
+			each := certificateRows(w)
+			if t.json {
+				each = jsonArray(w)
+			}
+			err = d.Store.Certificates(c.Context(), sel, func(cert store.Certificate) error {
+				v := viewCertificate(cert)
+				return each(&v)
+			})
+			if err != nil {
+				return err
+			}
+			return errors.Join(each(nil), w.Flush())
+		}),
+	}
+	f.add(c)
+	c.Flags().BoolVar(&valid, "valid", false, "only those that are neither revoked nor ended")
+	return c
+}
+
+// certificateRows prints certificates as lines of a table, and its last ones for nil. It
+// keeps none of them, as there may be millions.
+func certificateRows(w io.Writer) func(*certificateView) error {
+	const block = 256 // lines whose columns are as wide as one another's
+	n, tw := 0, tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(tw, "SERIAL\tSTATE\tUNTIL\tACCOUNT\tNAMES")
+	return func(v *certificateView) error {
+		if n++; v == nil || n%block == 0 {
+			if err := tw.Flush(); v == nil || err != nil {
+				return err
+			}
+		}
+		account := "none"
+		if v.Account != 0 {
+			account = strconv.FormatInt(v.Account, 10)
+		}
+		_, err := fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", v.Serial, v.State, day(v.NotAfter), account, orNone(v.Names))
+		return err
+	}
+}
+
+// jsonArray prints certificates as one array, and its end for nil.
+func jsonArray(w io.Writer) func(*certificateView) error {
+	next := "["
+	return func(v *certificateView) error {
+		if v == nil {
+			if next == "[" { // there was none
+				_, err := io.WriteString(w, "[]\n")
+				return err
+			}
+			_, err := io.WriteString(w, "\n]\n")
+			return err
+		}
+		data, err := json.MarshalIndent(v, "  ", "  ")
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(w, "%s\n  %s", next, data)
+		next = ","
+		return err
+	}
 }

@@ -63,6 +63,9 @@ func hosts(t *tool) *cobra.Command {
 	}
 	remove := &cobra.Command{
 		Use: "remove FQDN", Short: "Remove a host; the ACME-ID named for it stops working", Args: exactly(1, "the host's FQDN"),
+		Long: `Remove a host. Its name leaves all ACME-IDs, and the ACME-ID that is named for it stops
+working, with its account, for ever. Certificates stay good until they end, unless they
+are revoked: vidimusd admin certificate revoke --host FQDN`,
 		RunE: t.run(func(c *cobra.Command, d *directory.Directory, args []string) error {
 			if err := d.RemoveHost(c.Context(), args[0]); err != nil {
 				return err
@@ -70,7 +73,27 @@ func hosts(t *tool) *cobra.Command {
 			return t.done(c.OutOrStdout(), map[string]string{"removed": args[0]}, "Removed host %s.", args[0])
 		}),
 	}
-	return group("host", "Manage the hosts", add, list, show, remove)
+	return group("host", "Manage the hosts", add, list, show, responsible(t), remove)
+}
+
+func responsible(t *tool) *cobra.Command {
+	var added, removed []string
+	c := &cobra.Command{
+		Use: "people FQDN --add LOGIN --remove LOGIN", Short: "Change who is responsible for a host", Args: exactly(1, "the host's FQDN"),
+		RunE: t.run(func(c *cobra.Command, d *directory.Directory, args []string) error {
+			if len(added)+len(removed) == 0 {
+				return usageError{errors.New("say what is to change, by --add or --remove; who there is now is shown by: vidimusd admin host show " + args[0])}
+			}
+			h, err := d.ChangePeople(c.Context(), args[0], added, removed)
+			if err != nil {
+				return err
+			}
+			return t.done(c.OutOrStdout(), h, "Responsible for %s: %s", h.FQDN, orNone(h.People))
+		}),
+	}
+	c.Flags().StringSliceVar(&added, "add", nil, "`LOGIN` of a person to add; can be repeated")
+	c.Flags().StringSliceVar(&removed, "remove", nil, "`LOGIN` of a person to take out; can be repeated")
+	return c
 }
 
 func people(t *tool) *cobra.Command {

@@ -55,6 +55,7 @@ const (
 	ACMEIDRemoved Action = "acme-id.removed"
 	HostCreated   Action = "host.created"
 	HostRemoved   Action = "host.removed"
+	HostPeople    Action = "host.people-changed"
 	PersonCreated Action = "person.created"
 	PersonRemoved Action = "person.removed"
 

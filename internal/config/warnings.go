@@ -83,6 +83,8 @@ func (r *reader) warnOfDatabase(c *Config) {
 	// SQLite makes files beside the database's.
 	if dir := filepath.Dir(c.Database); unix.Access(dir, unix.W_OK) != nil {
 		r.add("database", "whoever runs this may not write to the folder %s; run check as the user that runs the server", dir)
+	} else if exists(c.Database) && unix.Access(c.Database, unix.R_OK|unix.W_OK) != nil {
+		r.add("database", "whoever runs this may not read and write %s; run check, and vidimusd admin, as the user that runs the server, or give the file to that user", c.Database)
 	}
 	if info, err := os.Stat(c.Database); err == nil && info.Mode().Perm()&0o077 != 0 {
 		r.add("database", "%s is open to others (mode %04o), and HMAC keys are in it; chmod 600 it", c.Database, info.Mode().Perm())

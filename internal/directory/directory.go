@@ -107,18 +107,52 @@ func (d *Directory) AddHost(ctx context.Context, fqdn string, logins []string) (
 	if err != nil {
 		return "", err
 	}
-	for _, login := range logins {
-		if _, err := d.Store.Person(ctx, login); errors.Is(err, store.ErrNotFound) {
-			return "", fmt.Errorf("there is no person %q; add them first: vidimusd admin person add %s", login, login)
-		} else if err != nil {
-			return "", err
-		}
+	if err := d.people(ctx, logins); err != nil {
+		return "", err
 	}
 	err = d.Store.AddHost(ctx, fqdn, logins, d.now())
 	if errors.Is(err, store.ErrConflict) {
 		return "", fmt.Errorf("host %s exists already", fqdn)
 	}
 	return fqdn, err
+}
+
+// people tells whether all these logins are known.
+func (d *Directory) people(ctx context.Context, logins []string) error {
+	for _, login := range logins {
+		if _, err := d.Store.Person(ctx, login); errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("there is no person %q; add them first: vidimusd admin person add %s", login, login)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ChangePeople changes who is responsible for a host, by login.
+func (d *Directory) ChangePeople(ctx context.Context, fqdn string, add, remove []string) (store.Host, error) {
+	fqdn, err := hostName(fqdn)
+	if err != nil {
+		return store.Host{}, err
+	}
+	h, err := d.Store.Host(ctx, fqdn)
+	if errors.Is(err, store.ErrNotFound) {
+		return h, fmt.Errorf("there is no host %s", fqdn)
+	} else if err != nil {
+		return h, err
+	}
+	for _, login := range remove {
+		if !slices.Contains(h.People, login) {
+			return h, fmt.Errorf("%s is not responsible for host %s", login, fqdn)
+		}
+	}
+	if err := d.people(ctx, add); err != nil {
+		return h, err
+	}
+	if err := d.Store.ChangePeople(ctx, fqdn, add, remove); err != nil {
+		return h, err
+	}
+	return d.Store.Host(ctx, fqdn)
 }
 
 // hostName reads the name of one host: a DNS name that is not a wildcard.

@@ -188,7 +188,13 @@ func TestWhatIsNotThereIsSaidInOneSentence(t *testing.T) {
 	_, _, errSet := d.AddACMEID(ctx, "www.example.org", []string{"c.example.org"})
 	_, _, errNew := d.NewCredentials(ctx, "b.example.org", false)
 	_, errNames := d.ChangeNames(ctx, "www.example.org", nil, []string{"d.example.org"})
+	_, errStranger := d.ChangePeople(ctx, "www.example.org", nil, []string{"nobody"})
+	_, errNewPerson := d.ChangePeople(ctx, "www.example.org", []string{"eve"}, nil)
+	_, errPeople := d.ChangePeople(ctx, "g.example.org", []string{"nobody"}, nil)
 	for want, err := range map[string]error{
+		"nobody is not responsible for host www.example.org":          errStranger,
+		"admin person add eve":                                        errNewPerson,
+		"there is no host g.example.org":                              errPeople,
 		"host www.example.org exists already":                         errTwice,
 		"admin person add nobody":                                     errPerson,
 		"is a wildcard":                                               errWild,

@@ -215,7 +215,7 @@ func TestOpenFinishesAnIssuanceThatWasCutShort(t *testing.T) {
 		t.Fatal(err)
 	}
 	var own store.Certificate
-	db.Certificates(t.Context(), "127.0.0.1", func(c store.Certificate) error { own = c; return nil })
+	db.Certificates(t.Context(), store.Selection{Names: []string{"127.0.0.1"}, History: true}, func(c store.Certificate) error { own = c; return nil })
 	intent := own
 	intent.Serial, intent.Created = "4a", time.Now()
 	if err := db.BeginIssuance(t.Context(), intent, ""); err != nil { // and then the process died

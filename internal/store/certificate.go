@@ -110,31 +110,6 @@ func (s *Store) UnfinishedCertificates(ctx context.Context) ([]Certificate, erro
 	return collect(ctx, s.read, scanCertificate, `SELECT `+certificateColumns+` WHERE c.der IS NULL ORDER BY c.created_at`)
 }
 
-// Certificates lists certificates in the order of their serial numbers, with all
-// but their names: those of one name, or all when name is "". It calls fn for each.
-func (s *Store) Certificates(ctx context.Context, name string, fn func(Certificate) error) error {
-	query, args := `SELECT `+certificateColumns+` ORDER BY c.serial`, []any(nil)
-	if name != "" {
-		query, args = `SELECT `+certificateColumns+` JOIN certificate_name n ON n.serial = c.serial
-			WHERE n.value = $1 ORDER BY c.serial`, []any{name}
-	}
-	rows, err := s.read.QueryContext(ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		c, err := scanCertificate(rows)
-		if err != nil {
-			return err
-		}
-		if err := fn(c); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}
-
 // KeyBlocked tells whether the key with this SHA-256 of its subject public key info
 // may no longer be used.
 func (s *Store) KeyBlocked(ctx context.Context, spki []byte) (bool, error) {

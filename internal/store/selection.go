@@ -27,6 +27,10 @@ type Selection struct {
 	// Replaceable leaves out what is not signed yet, what has been replaced (RFC 9773), and
 	// the server's own.
 	Replaceable bool
+	// Revoked and ended certificates, and those of OCSP responders, are in it too.
+	History bool
+	// Any makes a selection without a condition one of all; otherwise it is refused.
+	Any bool
 }
 
 // ErrEverything says that a selection has no condition.
@@ -69,8 +73,13 @@ func (s Selection) where() (string, []any, error) {
 	if !s.IssuedBefore.IsZero() {
 		conditions = append(conditions, `c.created_at < `+one(millis(s.IssuedBefore)))
 	}
-	if len(conditions) == 0 {
+	switch {
+	case len(conditions) == 0 && !s.Any:
 		return "", nil, ErrEverything
+	case len(conditions) == 0 && s.History:
+		return "TRUE", nil, nil
+	case s.History:
+		return strings.Join(conditions, " AND "), args, nil
 	}
 	// Certificates of OCSP responders are in no CRL: nobody asks about them.
 	conditions = append(conditions, `c.not_after > `+one(millis(s.Now)), `c.shard_id IS NOT NULL`,
@@ -131,4 +140,28 @@ func (s *Store) Selected(ctx context.Context, sel Selection, after string, limit
 	n := len(args)
 	return collect(ctx, s.read, scanString, `SELECT c.serial FROM certificate c WHERE `+where+
 		` AND c.serial > $`+strconv.Itoa(n-1)+` ORDER BY c.serial LIMIT $`+strconv.Itoa(n), args...)
+}
+
+// Certificates calls fn for each certificate of a selection, in the order of their serial
+// numbers, with all but their names.
+func (s *Store) Certificates(ctx context.Context, sel Selection, fn func(Certificate) error) error {
+	where, args, err := sel.where()
+	if err != nil {
+		return err
+	}
+	rows, err := s.read.QueryContext(ctx, `SELECT `+certificateColumns+` WHERE `+where+` ORDER BY c.serial`, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		c, err := scanCertificate(rows)
+		if err != nil {
+			return err
+		}
+		if err := fn(c); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }

@@ -88,6 +88,22 @@ func TestASelectionIsOfWhatFitsAllConditions(t *testing.T) {
 				t.Errorf("%s: %v, counted %d, %v; want %s", tt.sel, got, n, err, tt.want)
 			}
 		}
+		year := day.AddDate(1, 0, 0) // when all have ended
+		for _, tt := range []struct {
+			sel  Selection
+			want string
+		}{
+			{Selection{Now: year, Any: true}, ""},
+			{Selection{Now: day, Any: true}, "0a 0b 0c 0d"},
+			{Selection{Now: year, Any: true, History: true}, "0a 0b 0c 0d 0e 0f"},
+			{Selection{Now: year, Trees: []string{"example.org"}, History: true}, "0a 0b 0c 0e 0f"},
+		} {
+			var got []string
+			err := s.Certificates(t.Context(), tt.sel, func(c Certificate) error { got = append(got, c.Serial); return nil })
+			if err != nil || strings.Join(got, " ") != tt.want {
+				t.Errorf("%+v: %v, %v; want %s", tt.sel, got, err, tt.want)
+			}
+		}
 		if _, err := s.CountSelected(t.Context(), Selection{Now: day, Replaceable: true}); !errors.Is(err, ErrEverything) {
 			t.Errorf("no condition: %v", err)
 		}

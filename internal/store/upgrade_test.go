@@ -72,7 +72,7 @@ func TestRowsOfBeforeAreTakenOver(t *testing.T) {
 			t.Errorf("order %+v, %v; want it ready", o, err)
 		}
 		n := 0
-		err = s.Certificates(t.Context(), "b.example.org", func(Certificate) error { n++; return nil })
+		err = s.Certificates(t.Context(), Selection{Names: []string{"b.example.org"}, History: true}, func(Certificate) error { n++; return nil })
 		if err != nil || n != 1 {
 			t.Errorf("%d certificates, %v", n, err)
 		}
