@@ -64,9 +64,19 @@ TESTFUZZTIME ?= 2s
 fuzz:
 	scripts/fuzz $(FUZZTIME)
 
-# What is to run for days: each fuzz test for SOAKTIME.
+# What takes long: kills and faults of vidimusd under load, on both databases, and then
+# each fuzz test for SOAKTIME; with the defaults half an hour and two days.
 SOAKTIME ?= 1h
-soak:
+SOAKKILLS ?= 200
+SOAKTESTS = Test(Kills|Replicas|FullDisk|PostgreSQL|Clock|AValidationSurvives|ARevocationSurvives|DNSSECAndFaults)
+soak: export VIDIMUS_PEERS = required
+soak: export VIDIMUS_SOAK = $(SOAKKILLS)
+soak: deps
+	@echo "== kills of vidimusd under load, $(SOAKKILLS) each, full disks, databases that stop and clocks that step"
+	$(GO) test -count=1 -timeout 3h -v ./integration/server -run '$(SOAKTESTS)'
+	@echo "== those that depend on the database, on PostgreSQL"
+	VIDIMUS_TEST_DATABASE=postgres $(GO) test -count=1 -timeout 3h -v ./integration/server -run '$(SOAKTESTS)'
+	@echo "== each fuzz test for $(SOAKTIME)"
 	scripts/fuzz $(SOAKTIME)
 
 clean:

@@ -87,6 +87,9 @@ func (s *Store) openPostgres(ctx context.Context, database string) error {
 		conn.ConnectTimeout = 5 * time.Second
 	}
 	conn.DialFunc = dialer.DialContext
+	if _, has := conn.RuntimeParams["statement_timeout"]; !has {
+		conn.DialFunc = dialBounded
+	}
 	setDefault(conn.RuntimeParams, "application_name", "vidimusd")
 	// What hangs does not hold others up for ever, nor its locks when it is we who hang.
 	setDefault(conn.RuntimeParams, "statement_timeout", "30s")

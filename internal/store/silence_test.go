@@ -1,0 +1,32 @@
+package store
+
+import (
+	"errors"
+	"net"
+	"os"
+	"testing"
+	"time"
+)
+
+func TestASilentDatabaseIsGivenUp(t *testing.T) {
+	near, far := net.Pipe()
+	defer far.Close()
+	c := &boundedConn{Conn: near, silence: time.Millisecond}
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) || !lost(err) {
+		t.Fatalf("reading what doesn't come: %v; lost: %v", err, lost(err))
+	}
+	// A deadline of the driver's is kept, and when it is taken back ours is there again.
+	if err := c.SetDeadline(time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	go far.Write([]byte("x"))
+	if _, err := c.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("reading what doesn't come: %v", err)
+	}
+}
