@@ -8,10 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"sync"
 	"testing"
 
 	"vidimus/integration/peer"
+	"vidimus/internal/store/postgrestest"
 )
 
 // A server that is backed up while clients get certificates starts again from the
@@ -46,9 +48,24 @@ func TestABackupUnderLoadIsRestored(t *testing.T) {
 	v.Cmd.Wait()
 
 	config := filepath.Join(t.TempDir(), "restored", "vidimusd.yaml")
-	peer.Must(t, exec.Command(vidimusd, "restore", dir, "--config", config))
-	if out, status := peer.Run(t, exec.Command(vidimusd, "restore", dir, "--config", config)); status != 1 {
+	restore, database := []string{"restore", dir, "--config", config}, ""
+	if peer.OnPostgres() {
+		database = postgrestest.URL(t)
+		restore = append(restore, "--database", database)
+	}
+	peer.Must(t, exec.Command(vidimusd, restore...))
+	if out, status := peer.Run(t, exec.Command(vidimusd, restore...)); status != 1 {
 		t.Errorf("a second restore: status %d\n%s", status, out)
+	}
+	if database != "" { // the configuration is that of the old one
+		text, err := os.ReadFile(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = regexp.MustCompile(`(?m)^database: .*$`).ReplaceAll(text, []byte("database: "+database))
+		if err := os.WriteFile(config, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	peer.Must(t, exec.Command(vidimusd, "audit", "verify", "--config", config))
 	v.Config = config

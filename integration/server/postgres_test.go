@@ -21,6 +21,9 @@ import (
 // again what was lost ends with its certificate, by challenges too, and every one that
 // was given out is on record.
 func TestReplicasAreKilledAndEveryClientEndsWithItsCertificate(t *testing.T) {
+	if peer.OnPostgres() {
+		t.Skip("runs on a PostgreSQL of its own, once")
+	}
 	const clients, each = 4, 3
 	kills, _ := soak(t, 4)
 	vidimus := peer.Build(t, "vidimus")
