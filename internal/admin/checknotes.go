@@ -34,6 +34,11 @@ func notes(cfg *config.Config) (all []config.Mistake) {
 			add("%v", err)
 		}
 	}
+	for i := range cfg.Issuers {
+		if text := turns(&cfg.Issuers[i], time.Now()); text != "" {
+			add("%s", text)
+		}
+	}
 	file := filepath.Join(cfg.StateDir(), "vidimusd-tls.pem")
 	switch chain, err := certificate.LoadChain(file); {
 	case cfg.TLS.Certificate != "":
@@ -44,4 +49,29 @@ func notes(cfg *config.Config) (all []config.Mistake) {
 		add("HTTPS: with a certificate from issuer %s, in %s, until %s; it renews itself", cfg.Issuers[0].Name, file, chain[0].NotAfter.Format(time.DateOnly))
 	}
 	return all
+}
+
+// turns says which of an issuer's CAs signs now and which is next; "" when there is but
+// one.
+func turns(i *config.Issuer, now time.Time) string {
+	var signs, next *config.Intermediate
+	for n := range i.Intermediates {
+		m := &i.Intermediates[n]
+		switch from := time.Time(m.From); {
+		case from.After(now):
+			if next == nil || from.Before(time.Time(next.From)) {
+				next = m
+			}
+		case signs == nil || from.After(time.Time(signs.From)):
+			signs = m
+		}
+	}
+	if len(i.Intermediates) < 2 || signs == nil {
+		return ""
+	}
+	text := fmt.Sprintf("issuer %s: %s signs", i.Name, signs.Certificate)
+	if next != nil {
+		text += fmt.Sprintf(" until %s, then %s", day(time.Time(next.From)), next.Certificate)
+	}
+	return text
 }

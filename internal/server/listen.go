@@ -61,6 +61,9 @@ func listen(address string) (net.Listener, error) {
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("another program listens on %s; stop it, or choose another address", address)
 	}
+	if errors.Is(err, syscall.EACCES) {
+		return nil, fmt.Errorf("whoever runs this may not listen on %s; let systemd do it (contrib/systemd), or give vidimusd CAP_NET_BIND_SERVICE", address)
+	}
 	return l, err
 }
 
