@@ -64,3 +64,22 @@ func TestItsOwnCertificateKeepsToTheConstraintsOfItsCA(t *testing.T) {
 		t.Errorf("a name that the CA may not certify: %v", err)
 	}
 }
+
+// A certificate that was issued while the clock was ahead is of no use until the clock
+// comes there.
+func TestItsOwnCertificateIsReplacedWhenTheClockWasAhead(t *testing.T) {
+	s := open(t, readConfig(t, initAt(t, t.TempDir())))
+	first := s.own.current.Load().Leaf
+	for _, tt := range []struct {
+		now     time.Time
+		replace bool
+	}{{first.NotBefore, false}, {first.NotBefore.Add(-time.Minute), true}} {
+		s.own.now = func() time.Time { return tt.now }
+		if err := s.own.keepFresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if replaced := !s.own.current.Load().Leaf.Equal(first); replaced != tt.replace {
+			t.Errorf("%s before its beginning it is replaced: %v", first.NotBefore.Sub(tt.now), replaced)
+		}
+	}
+}

@@ -137,7 +137,8 @@ func (s *Server) finishIssuances(ctx context.Context, age time.Duration) error {
 		return fmt.Errorf("looking for unfinished issuances: %w", err)
 	}
 	for _, c := range all {
-		if time.Since(c.Created) < age {
+		// What seems to come, by far, is of a clock that has been set back since.
+		if old := time.Since(c.Created); old < age && old > -time.Minute && age > 0 {
 			continue
 		}
 		err := errors.New("its issuer is not configured any more")

@@ -217,9 +217,11 @@ func TestOpenFinishesAnIssuanceThatWasCutShort(t *testing.T) {
 	var own store.Certificate
 	db.Certificates(t.Context(), store.Selection{Names: []string{"127.0.0.1"}, History: true}, func(c store.Certificate) error { own = c; return nil })
 	intent := own
-	intent.Serial, intent.Created = "4a", time.Now()
-	if err := db.BeginIssuance(t.Context(), intent, ""); err != nil { // and then the process died
-		t.Fatal(err)
+	for serial, created := range map[string]time.Time{"4a": time.Now(), "4b": time.Now().Add(time.Hour)} { // the clock was ahead
+		intent.Serial, intent.Created = serial, created
+		if err := db.BeginIssuance(t.Context(), intent, ""); err != nil { // and then the process died
+			t.Fatal(err)
+		}
 	}
 	db.Close()
 

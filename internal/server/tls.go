@@ -31,7 +31,8 @@ func (o *ownCertificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 }
 
 // keepFresh loads the certificate, or issues one when there is none, it is for other
-// names or by another CA, revoked, or less than a third of its life is left.
+// names or by another CA, revoked, less than a third of its life is left, or its life is
+// to come, as the clock was ahead when it was issued.
 func (o *ownCertificate) keepFresh(ctx context.Context) error {
 	if c := o.current.Load(); c != nil && o.good(ctx, c.Leaf) {
 		return nil
@@ -76,7 +77,8 @@ func (o *ownCertificate) keepFresh(ctx context.Context) error {
 func (o *ownCertificate) good(ctx context.Context, leaf *x509.Certificate) bool {
 	life := leaf.NotAfter.Sub(leaf.NotBefore)
 	by := o.issuer.SignerOf(leaf)
-	return leaf.NotAfter.Sub(o.now()) > life/3 && by != nil && leaf.CheckSignatureFrom(by.CA) == nil &&
+	now := o.now()
+	return !leaf.NotBefore.After(now) && leaf.NotAfter.Sub(now) > life/3 && by != nil && leaf.CheckSignatureFrom(by.CA) == nil &&
 		slices.Equal(certificate.Identifiers(leaf), o.ids) && !o.revoked(ctx, leaf)
 }
 
