@@ -1,10 +1,10 @@
-# make build | demo | test | lint | bench | interop | fuzz | soak | clean. Each works on a
+# make build | demo | test | lint | bench | bench-big | interop | fuzz | soak | clean. Each works on a
 # fresh Debian with Go, make and git; test, interop and demo say what else they install.
 
 GO ?= go
 TOOL = $(GO) tool -modfile=tools.mod
 
-.PHONY: all build dns-lego demo test lint unit peers deps bench interop fuzz soak clean
+.PHONY: all build dns-lego demo test lint unit peers deps bench bench-big interop fuzz soak clean
 
 all: build
 
@@ -52,6 +52,12 @@ peers:
 
 bench: build
 	$(GO) run ./integration/bench -vidimus bin/vidimus -vidimusd bin/vidimusd
+
+# vidimusd on a database of a million certificates (SQLite) and of ten million
+# (PostgreSQL, 50 GB of disk) beside an empty one. BIG chooses: "-big-postgres 0" leaves
+# PostgreSQL out, "-dir FOLDER" is where.
+bench-big: build
+	$(GO) run ./integration/bench -vidimus bin/vidimus -vidimusd bin/vidimusd -only big $(BIG)
 
 # The clients that people use, each with all that it has, before vidimusd; writes the
 # table of docs/interop.md. Some clients run as root only.

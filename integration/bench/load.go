@@ -183,15 +183,11 @@ const rowTimeout = time.Minute
 func measureKind(ctx context.Context, s *server, web *challenges, o *options) error {
 	n := o.n
 	before := web.count()
-	clients, err := newClients(ctx, s, web)
+	clients, err := newClients(ctx, s, web, slices.Max(concurrency))
 	if err != nil {
 		return err
 	}
-	defer func() {
-		for _, c := range clients {
-			c.http.CloseIdleConnections()
-		}
-	}()
+	defer closeIdle(clients)
 	what := "pre-authorised"
 	if web != nil {
 		what = "http-01"
@@ -319,10 +315,10 @@ type request struct {
 	csr  []byte
 }
 
-// newClients registers as many accounts as the busiest row needs, each with a name
-// of its own, and lets each obtain a certificate, which warms up both sides.
-func newClients(ctx context.Context, s *server, web *challenges) ([]client, error) {
-	all := make([]client, concurrency[len(concurrency)-1])
+// newClients registers n accounts, each with a name of its own, and lets each obtain a
+// certificate, which warms up both sides.
+func newClients(ctx context.Context, s *server, web *challenges, n int) ([]client, error) {
+	all := make([]client, n)
 	for i := range all {
 		var eab *credentials
 		directory := s.DirectoryOpen
@@ -348,6 +344,13 @@ func newClients(ctx context.Context, s *server, web *challenges) ([]client, erro
 		}
 	}
 	return all, nil
+}
+
+// closeIdle ends the connections of clients that have nothing to ask any more.
+func closeIdle(all []client) {
+	for _, c := range all {
+		c.http.CloseIdleConnections()
+	}
 }
 
 // newCSR makes a request for one name, with a new key.

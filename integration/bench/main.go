@@ -26,6 +26,8 @@ type options struct {
 	only, server      string // a part of the whole, and of the servers' names
 	orders            string // pre-authorised, http-01, or "" for both
 	clients           int    // how many at once, or 0 for each of 1, 8, 32
+
+	bigSQLite, bigPostgres int64 // certificates in the big databases
 }
 
 func main() {
@@ -37,10 +39,12 @@ func main() {
 	flag.IntVar(&o.runs, "runs", 7, "runs of each client")
 	flag.IntVar(&o.due, "due", 100, "lineages for renew --force-renewal; certbot takes two or three seconds for each")
 	flag.IntVar(&o.idle, "idle", 100_000, "the most lineages for renew with nothing due: 1000, 10000 or 100000")
-	flag.StringVar(&o.only, "only", "", "one `part`: clients, renewals or servers")
+	flag.StringVar(&o.only, "only", "", "one `part`: clients, renewals, servers, or big, which is not among the others")
 	flag.StringVar(&o.server, "server", "", "only servers with this in their `name`, such as vidimusd, SQLite or step-ca")
 	flag.StringVar(&o.orders, "orders", "", "only orders of one `kind`: pre-authorised or http-01")
 	flag.IntVar(&o.clients, "clients", 0, "only rows with this `number` of clients: 1, 8 or 32")
+	flag.Int64Var(&o.bigSQLite, "big-sqlite", 1_000_000, "certificates in the big SQLite database; 0 for none")
+	flag.Int64Var(&o.bigPostgres, "big-postgres", 10_000_000, "certificates in the big PostgreSQL database; 0 for none")
 	flag.Parse()
 	// SIGPIPE is what "bench | head" ends with.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
@@ -85,10 +89,10 @@ func (o *options) run(ctx context.Context) (err error) {
 	parts := []struct {
 		name string
 		run  func(ctx context.Context, o *options, dir string) error
-	}{{"clients", compareClients}, {"renewals", compareRenewals}, {"servers", measureLoad}}
+	}{{"clients", compareClients}, {"renewals", compareRenewals}, {"servers", measureLoad}, {"big", measureBig}}
 	known := false
 	for _, p := range parts {
-		if o.only != "" && o.only != p.name {
+		if o.only != p.name && (o.only != "" || p.name == "big") {
 			continue
 		}
 		known = true
@@ -97,7 +101,7 @@ func (o *options) run(ctx context.Context) (err error) {
 		}
 	}
 	if !known {
-		return fmt.Errorf("-only %q is none of clients, renewals, servers", o.only)
+		return fmt.Errorf("-only %q is none of clients, renewals, servers, big", o.only)
 	}
 	return nil
 }

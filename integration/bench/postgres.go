@@ -16,10 +16,11 @@ import (
 // postgres is a PostgreSQL server of Debian's package that runs, with full durability
 // (fsync and synchronous_commit are on by default).
 type postgres struct {
-	url string // of the server, to put a database's name behind; bench is one that is empty
-	dir string
-	bin string
-	uid uint32
+	url  string // of the server, to put a database's name behind; bench is one that is empty
+	dir  string
+	bin  string
+	port int
+	uid  uint32
 	process
 }
 
@@ -44,30 +45,39 @@ func startPostgres(ctx context.Context, dir string) (*postgres, error) {
 	if err := p.giveAway(); err != nil {
 		return nil, err
 	}
-	port, err := freePort()
-	if err != nil {
+	if p.port, err = freePort(); err != nil {
 		return nil, err
 	}
 	if out, err := p.command(ctx, "initdb", "-D", filepath.Join(dir, "data"), "-U", "vidimus", "--auth=trust", "-E", "UTF8", "--locale=C").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	p.cmd = p.command(ctx, "postgres", "-D", filepath.Join(dir, "data"), "-c", "listen_addresses=127.0.0.1", "-p", strconv.Itoa(port), "-k", dir,
-		"-c", "max_connections=100")
-	if err := p.start(); err != nil {
+	p.url = fmt.Sprintf("postgres://vidimus@127.0.0.1:%d/", p.port)
+	if err := p.launch(ctx); err != nil {
 		return nil, err
 	}
-	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGINT) } // "fast" shutdown
-	p.url = fmt.Sprintf("postgres://vidimus@127.0.0.1:%d/", port)
-	if err := p.ready(func() bool {
-		return p.command(ctx, "pg_isready", "-q", "-h", "127.0.0.1", "-p", strconv.Itoa(port)).Run() == nil
-	}); err != nil {
-		return nil, err
-	}
-	if out, err := p.command(ctx, "createdb", "-h", "127.0.0.1", "-p", strconv.Itoa(port), "-U", "vidimus", "bench").CombinedOutput(); err != nil {
+	if out, err := p.command(ctx, "createdb", "-h", "127.0.0.1", "-p", strconv.Itoa(p.port), "-U", "vidimus", "bench").CombinedOutput(); err != nil {
 		p.stop()
 		return nil, fmt.Errorf("createdb: %w\n%s", err, out)
 	}
 	return p, nil
+}
+
+// launch starts the server on what is there, with settings besides the usual ones, such
+// as "fsync=off".
+func (p *postgres) launch(ctx context.Context, settings ...string) error {
+	args := []string{"-D", filepath.Join(p.dir, "data"), "-c", "listen_addresses=127.0.0.1", "-p", strconv.Itoa(p.port), "-k", p.dir,
+		"-c", "max_connections=100"}
+	for _, s := range settings {
+		args = append(args, "-c", s)
+	}
+	p.cmd = p.command(ctx, "postgres", args...)
+	if err := p.start(); err != nil {
+		return err
+	}
+	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGINT) } // "fast" shutdown
+	return p.ready(func() bool {
+		return p.command(ctx, "pg_isready", "-q", "-h", "127.0.0.1", "-p", strconv.Itoa(p.port)).Run() == nil
+	})
 }
 
 // giveAway makes the folder the user postgres's.
@@ -101,7 +111,7 @@ func (p *postgres) stop() {
 	p.cmd.Process.Signal(syscall.SIGINT)
 	select {
 	case <-p.ended:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute): // it writes what it has in memory
 		p.process.stop()
 	}
 }
