@@ -23,7 +23,7 @@ type Certificate struct {
 	Order        int64                   `json:"order,omitempty"`
 	Account      int64                   `json:"account,omitempty"`
 	Names        []identifier.Identifier `json:"-"`
-	TBS          []byte                  `json:"-"` // the exact bytes that are signed
+	TBS          []byte                  `json:"-"` // the exact bytes that are to be signed; empty in what is read once they are in DER
 	DER          []byte                  `json:"-"` // nil: intended, and not known to be signed
 	SPKI         []byte                  `json:"-"` // SHA-256 of the subject public key info
 	NotBefore    time.Time               `json:"not_before"`
@@ -52,7 +52,7 @@ func (s *Store) BeginIssuance(ctx context.Context, c Certificate, predecessor st
 				return err
 			}
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO certificate
+		if _, err := tx.ExecContext(unawaited(ctx), `INSERT INTO certificate
 			(serial, issuer, authority_key, shard_id, order_id, account_id, tbs, spki, not_before, not_after, created_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, c.Serial, c.Issuer, c.AuthorityKey, nullID(c.Shard), nullID(c.Order), nullID(c.Account),
 			c.TBS, c.SPKI, millis(c.NotBefore), millis(c.NotAfter), millis(c.Created)); err != nil {
@@ -76,8 +76,9 @@ func nullID(id int64) sql.NullInt64 { return sql.NullInt64{Int64: id, Valid: id 
 // FinishIssuance records the signed certificate and moves its order to valid.
 func (s *Store) FinishIssuance(ctx context.Context, serial string, der []byte, now time.Time) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if err := changeOne(ctx, tx, `UPDATE certificate SET der = $1, issued_at = $2 WHERE serial = $3 AND der IS NULL`,
-			der, millis(now), serial); err != nil {
+		// What was to be signed is a part of der: the row is half as long without it.
+		if err := changeOne(ctx, tx, `UPDATE certificate SET der = $1, tbs = $2, issued_at = $3 WHERE serial = $4 AND der IS NULL`,
+			der, []byte{}, millis(now), serial); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(unawaited(ctx), `UPDATE acme_order SET status = 'valid' WHERE status = 'processing'

@@ -271,7 +271,8 @@ func (s *Store) FinishChallenge(ctx context.Context, done Challenge, problem *ac
 		case decides:
 			a.Status, a.Reusable = acme.Invalid, false
 		}
-		if err := changeOne(ctx, tx, `UPDATE authz SET status = $1, expires_at = $2, reusable = $3, challenges = $4,
+		// Its row is locked, so there is nothing to learn from the result.
+		if _, err := tx.ExecContext(unawaited(ctx), `UPDATE authz SET status = $1, expires_at = $2, reusable = $3, challenges = $4,
 			started_at = CASE WHEN $5 THEN started_at ELSE 0 END WHERE id = $6`,
 			a.Status, millis(a.Expires), a.Reusable, challengesJSON(a.Challenges), a.validating(), a.ID); err != nil {
 			return err
@@ -302,10 +303,10 @@ func (s *Store) settleOrdersOf(ctx context.Context, tx *sql.Tx, a *Authz, proble
 	if err != nil {
 		return err
 	}
-	for _, id := range orders {
+	for _, o := range orders {
+		list, args := listed([]any{o.ID}, o.Authzs)
 		if _, err := tx.ExecContext(unawaited(ctx), `UPDATE acme_order SET status = 'ready' WHERE id = $1 AND status = 'pending'
-			AND NOT EXISTS (SELECT 1 FROM order_authz o JOIN authz a ON a.id = o.authz_id
-				WHERE o.order_id = $1 AND a.status <> 'valid')`, id); err != nil {
+			AND NOT EXISTS (SELECT 1 FROM authz WHERE id IN (`+list+`) AND status <> 'valid')`, args...); err != nil {
 			return err
 		}
 	}
@@ -329,15 +330,17 @@ func recordValidation(ctx context.Context, tx *sql.Tx, a *Authz, c *Challenge) e
 	return record(ctx, tx, e)
 }
 
-// ordersOf lists the pending orders of an authorization, and keeps them from changing: of
-// two of their authorizations that become valid at once, the second must see the first.
-// It comes after the change of the authorization, which who takes it up waits for.
-func (s *Store) ordersOf(ctx context.Context, tx *sql.Tx, authz int64) ([]int64, error) {
+// ordersOf lists the pending orders of an authorization, with theirs, and keeps them from
+// changing: of two of their authorizations that become valid at once, the second must see
+// the first. It comes after the change of the authorization, which who takes it up waits
+// for.
+func (s *Store) ordersOf(ctx context.Context, tx *sql.Tx, authz int64) ([]Order, error) {
 	lock := s.lock()
 	if lock != "" {
 		lock += " OF o"
 	}
-	return collect(ctx, tx, scanID, `SELECT o.id FROM order_authz a JOIN acme_order o ON o.id = a.order_id
+	return collect(ctx, tx, func(row scanner) (o Order, err error) { return o, row.Scan(&o.ID, jsonColumn{&o.Authzs}) },
+		`SELECT o.id, o.authzs FROM order_authz a JOIN acme_order o ON o.id = a.order_id
 		WHERE a.authz_id = $1 AND o.status = 'pending' ORDER BY o.id`+lock, authz)
 }
 

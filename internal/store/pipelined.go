@@ -12,9 +12,9 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// pipelined is a connector to PostgreSQL whose transactions take fewer round trips: BEGIN
-// goes out together with the first statement, and COMMIT together with the statements
-// whose results nobody waits for (see [unawaited]).
+// pipelined is a connector to PostgreSQL whose transactions take fewer round trips: BEGIN,
+// and the statements whose results nobody waits for (see [unawaited]), go out together
+// with the next statement whose result somebody does, or with COMMIT.
 type pipelined struct{ driver.Connector }
 
 func (p pipelined) Connect(ctx context.Context) (driver.Conn, error) {
@@ -37,7 +37,7 @@ func unawaited(ctx context.Context) context.Context {
 type pipelinedConn struct {
 	*stdlib.Conn
 	begin bool       // BEGIN has not been sent yet
-	later *pgx.Batch // goes out with COMMIT; nil outside transactions
+	later *pgx.Batch // goes out with what comes next; nil outside transactions
 }
 
 // BeginTx implements [driver.ConnBeginTx].
@@ -66,11 +66,11 @@ func (c *pipelinedConn) ExecContext(ctx context.Context, query string, args []dr
 		c.later.Queue(query, plain(args)...)
 		return driver.RowsAffected(0), nil
 	}
-	if !c.begin {
+	if !c.waiting() {
 		return c.Conn.ExecContext(ctx, query, args)
 	}
 	var tag pgconn.CommandTag
-	err := c.first(ctx, query, args, func(r pgx.BatchResults) (err error) {
+	err := c.flush(ctx, query, args, func(r pgx.BatchResults) (err error) {
 		tag, err = r.Exec()
 		return err
 	})
@@ -79,11 +79,11 @@ func (c *pipelinedConn) ExecContext(ctx context.Context, query string, args []dr
 
 // QueryContext implements [driver.QueryerContext].
 func (c *pipelinedConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	if !c.begin {
+	if !c.waiting() {
 		return c.Conn.QueryContext(ctx, query, args)
 	}
 	rows := new(readRows)
-	err := c.first(ctx, query, args, func(r pgx.BatchResults) error {
+	err := c.flush(ctx, query, args, func(r pgx.BatchResults) error {
 		got, err := r.Query()
 		if err != nil {
 			return err
@@ -94,14 +94,26 @@ func (c *pipelinedConn) QueryContext(ctx context.Context, query string, args []d
 	return rows, err
 }
 
-// first sends BEGIN and a statement.
-func (c *pipelinedConn) first(ctx context.Context, query string, args []driver.NamedValue, result func(pgx.BatchResults) error) error {
-	c.begin = false
+// waiting tells whether something has not been sent yet.
+func (c *pipelinedConn) waiting() bool { return c.begin || c.later != nil && c.later.Len() > 0 }
+
+// flush sends what waits, and behind it a statement.
+func (c *pipelinedConn) flush(ctx context.Context, query string, args []driver.NamedValue, result func(pgx.BatchResults) error) error {
 	b := new(pgx.Batch)
-	b.Queue("begin")
+	if c.begin {
+		b.Queue("begin")
+	}
+	b.QueuedQueries = append(b.QueuedQueries, c.later.QueuedQueries...)
+	ahead := b.Len()
 	b.Queue(query, plain(args)...)
+	c.begin, c.later = false, new(pgx.Batch)
 	r := c.Conn.Conn().SendBatch(ctx, b)
-	_, err := r.Exec()
+	var err error
+	for range ahead {
+		if _, err = r.Exec(); err != nil {
+			break
+		}
+	}
 	if err == nil {
 		err = result(r)
 	}

@@ -4,8 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strconv"
-	"strings"
+	"slices"
 	"time"
 
 	"vidimus/internal/acme"
@@ -26,24 +25,10 @@ func (s *Store) ReusableAuthzs(ctx context.Context, account int64, values []stri
 	return collect(ctx, s.read, scanAuthz, query, args...)
 }
 
-// reusableQuery has a power of two of values, the last of them repeated, so that there
-// are few texts of it to prepare.
 func reusableQuery(account int64, values []string, beyond time.Time) (query string, args []any) {
-	size := 1
-	for size < len(values) {
-		size *= 2
-	}
-	args = []any{account, millis(beyond)}
-	var list strings.Builder
-	for i := range size {
-		if i > 0 {
-			list.WriteString(", ")
-		}
-		args = append(args, values[min(i, len(values)-1)])
-		list.WriteString("$" + strconv.Itoa(len(args)))
-	}
+	list, args := listed([]any{account, millis(beyond)}, values)
 	return `SELECT ` + authzColumns + ` WHERE reusable AND account_id = $1 AND expires_at > $2 AND status IN ('valid', 'pending')
-		AND value IN (` + list.String() + `) ORDER BY id`, args
+		AND value IN (` + list + `) ORDER BY id`, args
 }
 
 const authzColumns = `id, account_id, type, value, wildcard, subdomains, reusable, status, created_at, expires_at, challenges FROM authz`
@@ -73,7 +58,7 @@ func takeUp(ctx context.Context, tx *sql.Tx, a *Authz) error {
 
 // supersede keeps one proof of control for further orders: the newest.
 func supersede(ctx context.Context, tx *sql.Tx, newest int64) error {
-	_, err := tx.ExecContext(ctx, supersedeQuery, newest)
+	_, err := tx.ExecContext(unawaited(ctx), supersedeQuery, newest)
 	return err
 }
 
@@ -93,16 +78,24 @@ func (s *Store) DeactivateAccount(ctx context.Context, id int64, problem *acme.P
 		if err := record(ctx, tx, audit.Event{Action: audit.AccountDeactivated, Object: object(id)}); err != nil {
 			return err
 		}
-		for _, query := range []string{
-			`UPDATE authz SET status = 'deactivated' WHERE status = 'pending' AND id IN (SELECT a.authz_id FROM order_authz a
-				JOIN acme_order o ON o.id = a.order_id WHERE o.account_id = $1 AND o.status = 'pending')`,
-			`UPDATE authz SET status = 'deactivated', reusable = FALSE WHERE reusable AND account_id = $1 AND status IN ('pending', 'valid')`,
-		} {
-			if _, err := tx.ExecContext(ctx, query, id); err != nil {
+		orders, err := collect(ctx, tx, func(row scanner) (ids []int64, err error) { return ids, row.Scan(jsonColumn{&ids}) },
+			`SELECT authzs FROM acme_order WHERE account_id = $1 AND status = 'pending' ORDER BY id`, id)
+		if err != nil {
+			return err
+		}
+		pending := slices.Concat(orders...)
+		slices.Sort(pending) // locked in this order
+		for some := range slices.Chunk(slices.Compact(pending), Batch) {
+			list, args := listed(nil, some)
+			if _, err := tx.ExecContext(ctx, `UPDATE authz SET status = 'deactivated' WHERE status = 'pending' AND id IN (`+list+`)`, args...); err != nil {
 				return err
 			}
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE acme_order SET status = 'invalid', error = $1 WHERE account_id = $2 AND status IN ('pending', 'ready')`,
+		if _, err := tx.ExecContext(ctx, `UPDATE authz SET status = 'deactivated', reusable = FALSE
+			WHERE reusable AND account_id = $1 AND status IN ('pending', 'valid')`, id); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE acme_order SET status = 'invalid', error = $1 WHERE account_id = $2 AND status IN ('pending', 'ready')`,
 			toJSON(problem), id)
 		return err
 	})

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // insertAll inserts rows, several with one statement, that nothing else in the
@@ -34,4 +36,23 @@ func insertNumbered(ctx context.Context, tx *sql.Tx, head string, rows [][]any) 
 		ids = append(ids, some...)
 	}
 	return ids, nil
+}
+
+// listed appends values to the arguments of a query, and returns "$2, $3" for their
+// places: a power of two of them, the last value repeated, so that there are few texts of
+// the query to prepare.
+func listed[T any](args []any, values []T) (string, []any) {
+	size := 1
+	for size < len(values) {
+		size *= 2
+	}
+	var list strings.Builder
+	for i := range size {
+		if i > 0 {
+			list.WriteString(", ")
+		}
+		args = append(args, values[min(i, len(values)-1)])
+		list.WriteString("$" + strconv.Itoa(len(args)))
+	}
+	return list.String(), args
 }

@@ -201,8 +201,8 @@ func testFinishIssuanceHappensOnce(t *testing.T, s *Store) {
 		t.Errorf("finishing again: %v; want a conflict", err)
 	}
 	got, err := s.Certificate(t.Context(), c.Serial)
-	if err != nil || string(got.DER) != "first" {
-		t.Errorf("on record: %q, %v; want the first", got.DER, err)
+	if err != nil || string(got.DER) != "first" || len(got.TBS) != 0 {
+		t.Errorf("on record: %q, still to be signed %q, %v; want the first, and nothing", got.DER, got.TBS, err)
 	}
 	if o, err = s.Order(t.Context(), o.ID); err != nil || o.Status != acme.Valid || o.Serial != c.Serial {
 		t.Errorf("the order is %s with serial %s, %v", o.Status, o.Serial, err)
