@@ -1,0 +1,161 @@
+package store
+
+import (
+	"database/sql"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"vidimus/internal/acme"
+)
+
+// What an issuance, a revocation and an operator's selection ask must not take longer
+// when there is more on record.
+func TestNoQueryReadsAWholeTable(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	openAt(t, path).Close() // the migrations are over
+	s := openAt(t, path)
+	everything(t, s)
+	asked := 0
+	for _, db := range []*sql.DB{s.read, s.write} {
+		for _, query := range textsOf(t, db) {
+			plan, ok := planOf(t, s.write, query)
+			if !ok {
+				continue
+			}
+			asked++
+			for line := range strings.Lines(plan) {
+				if strings.HasPrefix(line, "SCAN") && !slices.ContainsFunc(readable, func(s string) bool { return strings.Contains(line, s) }) {
+					t.Errorf("%s\n%s", query, plan)
+				}
+			}
+		}
+	}
+	if asked < 40 {
+		t.Errorf("only %d queries were looked at", asked)
+	}
+}
+
+// readable is what may be read through: what is unfinished is in indexes of its own, and
+// some is in no table.
+var readable = []string{"certificate_unfinished", "audit_unsealed", "authz_started", " VALUES CLAUSE", " CONSTANT ROW", "SCAN v\n"}
+
+// everything does all that is done while the server runs.
+func everything(t *testing.T, s *Store) {
+	t.Helper()
+	ctx, later := t.Context(), day.Add(time.Hour)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	o, z := newTestOrder(t, s, acme.Pending)
+	must(s.StartChallenge(ctx, z.Challenges[0].ID))
+	_, err := s.TakeOver(ctx, 0, 10)
+	must(err)
+	_, err = s.ProcessingAfter(ctx, 0, 10)
+	must(err)
+	must(s.FinishChallenge(ctx, z.Challenges[0], nil, day, later))
+	reused, err := s.ReusableAuthzs(ctx, o.Account, []string{z.Identifier.Value}, day)
+	must(err)
+	second := Order{Account: o.Account, Status: acme.Ready, Identifiers: o.Identifiers, Created: day, Expires: later}
+	must(s.NewOrder(ctx, &second, []*Authz{&reused[0]}))
+	for i, of := range []Order{o, second} {
+		serial, predecessor := []string{"4a", "4b"}[i], []string{"", "4a"}[i]
+		must(s.BeginIssuance(ctx, testCertificate(serial, of), predecessor))
+		must(s.FinishIssuance(ctx, serial, []byte("der"), day))
+		_, err = s.Certificate(ctx, serial)
+		must(err)
+	}
+	selectable(t, s)
+	for _, sel := range []Selection{{Serials: []string{"4a"}}, {Names: []string{"www.example.org"}}, {Keys: [][]byte{[]byte("spki")}},
+		{Accounts: []int64{o.Account}}, {ACMEIDs: []string{"www.example.org"}}} {
+		sel.Now = day
+		_, err = s.Selected(ctx, sel, "", 10)
+		must(err)
+		_, err = s.CountSelected(ctx, sel)
+		must(err)
+	}
+	_, err = s.RevokeAll(ctx, []string{"4a", "4b"}, acme.KeyCompromise, day)
+	must(err)
+	_, err = s.CertificateStatus(ctx, "4a")
+	must(err)
+	_, err = s.Account(ctx, o.Account)
+	must(err)
+	_, err = s.AccountByKey(ctx, "main", "other")
+	if err != ErrNotFound {
+		t.Fatal(err)
+	}
+	_, err = s.Order(ctx, o.ID)
+	must(err)
+	_, err = s.OrdersOf(ctx, o.Account, 0, 10)
+	must(err)
+	_, err = s.KeyBlocked(ctx, []byte("key"))
+	must(err)
+	_, err = s.RenewalWindow(ctx, "4a", day)
+	if err != ErrNotFound {
+		t.Fatal(err)
+	}
+	_, err = s.DueShards(ctx, "01", later, 10)
+	must(err)
+	_, err = s.Revocations(ctx, 1, day)
+	must(err)
+	_, err = s.ShardLives(ctx, 1, day)
+	must(err)
+	must(s.SealAudit(ctx))
+	must(s.Certificates(ctx, "www.example.org", func(Certificate) error { return nil }))
+	must(s.DeactivateAuthz(ctx, z.ID, acme.Valid, &acme.Problem{}))
+	must(s.DeactivateAccount(ctx, o.Account, &acme.Problem{}))
+}
+
+// textsOf are the statements that a connection of the pool has prepared.
+func textsOf(t *testing.T, db *sql.DB) (all []string) {
+	t.Helper()
+	c, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	err = c.Raw(func(conn any) error {
+		for text := range conn.(*preparedConn).idle {
+			all = append(all, text)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// planOf is how SQLite means to run a statement; false for one that has no plan.
+func planOf(t *testing.T, db *sql.DB, query string) (string, bool) {
+	t.Helper()
+	switch first, _, _ := strings.Cut(query, " "); first {
+	case "SELECT", "UPDATE", "DELETE", "INSERT":
+	default:
+		return "", false
+	}
+	if strings.Contains(query, "goose_db_version") || strings.HasPrefix(query, "INSERT") && !strings.Contains(query, "SELECT") { // whose plan has removals
+		return "", false
+	}
+	args := make([]any, 1000) // more than there are is no error
+	rows, err := db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	defer rows.Close()
+	var plan strings.Builder
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			t.Fatal(err)
+		}
+		plan.WriteString(detail + "\n")
+	}
+	return plan.String(), true
+}
