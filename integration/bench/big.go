@@ -82,7 +82,12 @@ func (b *bigBench) measure(ctx context.Context, dir string) error {
 			return err
 		}
 	}
-	return nil
+	if !b.onPostgres {
+		return nil
+	}
+	list, err := servers[1].database.readThrough(ctx)
+	fmt.Println("    tables of the big database that were read from end to end:", list)
+	return err
 }
 
 // start starts a server with a database of its own, which is filled if it shall be big.

@@ -70,6 +70,7 @@ func fillPostgres(ctx context.Context, p *postgres, n int64) error {
 	for _, t := range []string{"account", "acme_id", "acme_order", "authz", "audit", "crl_shard"} {
 		after = append(after, `SELECT setval(pg_get_serial_sequence('`+t+`', 'id'), (SELECT MAX(id) FROM `+t+`))`)
 	}
+	after = append(after, `SELECT pg_stat_reset()`) // see readThrough
 	// No trigger looks for what a row refers to.
 	if _, err := db.ExecContext(ctx, `SET session_replication_role = replica`); err != nil {
 		return err
@@ -79,6 +80,19 @@ func fillPostgres(ctx context.Context, p *postgres, n int64) error {
 		columns:  `SELECT column_name, '' FROM information_schema.columns WHERE table_name = $1 AND table_schema = 'public' ORDER BY ordinal_position`,
 		indexes: `SELECT i.indexname, i.indexdef FROM pg_indexes i WHERE i.schemaname = 'public'
 			AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.conname = i.indexname) ORDER BY i.indexname`}).fill(ctx)
+}
+
+// readThrough lists the tables of many rows that were read from end to end since they
+// were filled, and how often.
+func (p *postgres) readThrough(ctx context.Context) (list string, err error) {
+	db, err := sql.Open("pgx", p.url+"bench?sslmode=disable")
+	if err != nil {
+		return "", err
+	}
+	defer db.Close()
+	err = db.QueryRowContext(ctx, `SELECT COALESCE(string_agg(s.relname || ' (' || s.seq_scan || ')', ', '), 'none')
+		FROM pg_stat_user_tables s JOIN pg_class c ON c.oid = s.relid WHERE s.seq_scan > 0 AND c.reltuples >= 20000`).Scan(&list)
+	return list, err
 }
 
 // copied are rows of a table of which copies are made.
