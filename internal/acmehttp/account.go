@@ -95,7 +95,10 @@ func (s *Server) recordAccount(r *request, a *store.Account, binding json.RawMes
 		if err != nil {
 			return err
 		}
-		a.ACMEID, a.ACMEIDFQDN, a.Binding = aid.ID, aid.FQDN, binding
+		a.ACMEID, a.ACMEIDFQDN = aid.ID, aid.FQDN
+		if a.Binding, err = bare(binding); err != nil {
+			return fmt.Errorf("keeping the binding: %w", err)
+		}
 		record := s.Store.NewBoundAccount
 		if r.dir.Staging {
 			record = s.Store.NewStagingAccount

@@ -21,6 +21,20 @@ func bindingRefused(cause error) error {
 		"if they have been used for a registration before, get new ones"), cause}
 }
 
+// bare is a JWS in flattened JSON, that has been read, without what else a client may have
+// put beside its three parts.
+func bare(jws json.RawMessage) (json.RawMessage, error) {
+	var form struct {
+		Protected string `json:"protected"`
+		Payload   string `json:"payload"`
+		Signature string `json:"signature"`
+	}
+	if err := json.Unmarshal(jws, &form); err != nil {
+		return nil, err
+	}
+	return json.Marshal(form)
+}
+
 // noKey takes the place of the HMAC key of credentials that there are not, so that
 // an unknown key ID costs the same time as a known one.
 var noKey = make([]byte, 32)

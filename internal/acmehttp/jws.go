@@ -26,6 +26,10 @@ import (
 	"vidimus/internal/store"
 )
 
+// maxHeader bounds the protected header of a JWS, in base64url. One with an RSA key of
+// 8192 bits has some 2 KiB.
+const maxHeader = 8 << 10
+
 // minBody and bodyPerName make the largest request body that is read, in bytes. An
 // order for a hundred long names takes some 30 KiB.
 const (
@@ -96,7 +100,8 @@ func byAccountOrKey(s *Server, r *request, h jose.Header) error {
 }
 
 func (r *request) setSigner(key *jose.JSONWebKey) (err error) {
-	if r.signer, err = signerOf(key); err != nil {
+	// The key alone: what else a client writes into a JWK is neither kept nor shown.
+	if r.signer, err = signerOf(&jose.JSONWebKey{Key: key.Key}); err != nil {
 		return acme.Problemf(acme.BadPublicKey, "the key in the JWS header: %v", err)
 	}
 	return nil
@@ -206,6 +211,9 @@ func parseJWS(body []byte, algs []jose.SignatureAlgorithm) (*jose.JSONWebSignatu
 	}
 	// The compact form says the same, and needn't be parsed as JSON once more: what is
 	// checked here is what is verified.
+	if len(*form.Protected) > maxHeader {
+		return fail(acme.Problemf(acme.Malformed, "the protected header of the JWS is longer than %d characters", maxHeader))
+	}
 	jws, err := jose.ParseSignedCompact(*form.Protected+"."+*form.Payload+"."+*form.Signature, algs)
 	var alg *jose.ErrUnexpectedSignatureAlgorithm
 	if errors.As(err, &alg) {

@@ -1,0 +1,66 @@
+package acmehttp_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// embedding signs with a JWK in the header that has more than the key.
+func (c *client) embedding(path, payload string, also map[string]any) answer {
+	c.t.Helper()
+	data, err := json.Marshal(jose.JSONWebKey{Key: c.key.Public()})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	jwk := make(map[string]any)
+	if err := json.Unmarshal(data, &jwk); err != nil {
+		c.t.Fatal(err)
+	}
+	for k, v := range also {
+		jwk[k] = v
+	}
+	o := new(jose.SignerOptions).WithHeader("url", c.at(path)).WithHeader("nonce", c.nonce()).WithHeader("jwk", jwk)
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: c.key}, o)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	sig, err := signer.Sign([]byte(payload))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return c.raw("POST", path, "application/jose+json", sig.FullSerialize())
+}
+
+func TestOfAnAccountsKeyNothingElseIsKept(t *testing.T) {
+	s := newServer(t)
+	c := s.client("main-open")
+	c.embedding("/new-account", "{}", map[string]any{"kid": strings.Repeat("x", 4000), "use": "sig"}).want(201)
+	a, err := s.store.AccountByKey(t.Context(), "main-open", thumbprint(t, c.key))
+	if err != nil || len(a.JWK) > 300 || strings.Contains(string(a.JWK), "xxx") {
+		t.Errorf("the key is kept in %d bytes, %v: %.300s", len(a.JWK), err, a.JWK)
+	}
+}
+
+func TestTheHeaderOfARequestIsBounded(t *testing.T) {
+	c := newServer(t).client("main-open")
+	p := c.embedding("/new-account", "{}", map[string]any{"kid": strings.Repeat("x", 7000)}).problem("malformed", 400)
+	if !strings.Contains(p.Detail, "8192") {
+		t.Error(p.Detail)
+	}
+}
+
+func TestOfABindingNothingElseIsKept(t *testing.T) {
+	s := newServer(t)
+	cred := s.acmeID("www.example.org")
+	c := s.client("main")
+	payload := strings.Replace(c.withEAB(cred, nil), `"externalAccountBinding":{`, "\"externalAccountBinding\":{\"also\":\"\xff"+strings.Repeat("x", 4000)+"\",", 1)
+	var account struct{ ExternalAccountBinding map[string]string }
+	c.post("/new-account", payload).want(201).json(&account)
+	b := account.ExternalAccountBinding
+	if len(b) != 3 || b["protected"] == "" || b["payload"] == "" || b["signature"] == "" {
+		t.Errorf("the account shows the binding %.300v", b)
+	}
+}
