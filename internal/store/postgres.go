@@ -253,6 +253,10 @@ func lost(err error) bool {
 // noRoom tells whether the database is short of disk, memory or time.
 func noRoom(err error) bool { return code(err, "53", "58", "57014") }
 
+// noText tells whether what was looked for is no text to PostgreSQL, as no row's is: it has
+// a zero byte, or is no UTF-8.
+func noText(err error) bool { return code(err, "22021") }
+
 // taken makes [ErrConflict] of what two transactions made at once, and one may have.
 func taken(err error) error {
 	if code(err, "23505") {

@@ -218,7 +218,7 @@ func collect[T any](ctx context.Context, q querier, scan func(row scanner) (T, e
 func one[T any](ctx context.Context, q querier, scan func(row scanner) (T, error), query string, args ...any) (v T, err error) {
 	err = reading(ctx, q, func(ctx context.Context) (err error) {
 		v, err = scan(q.QueryRowContext(ctx, query, args...))
-		if errors.Is(err, sql.ErrNoRows) {
+		if errors.Is(err, sql.ErrNoRows) || noText(err) {
 			return ErrNotFound
 		}
 		return err
