@@ -46,10 +46,13 @@ type line struct {
 	inTurns bool
 }
 
-// add appends a job to its account's line; it is false when there is no room.
-func (q *queue) add(j job) bool {
+// add appends a job to its account's line; it is false when there is no room. What had to
+// leave for it is the caller's to remember.
+func (q *queue) add(j job) (left []job, ok bool) {
 	if q.waiting >= q.room() {
-		return false
+		if left = q.shorten(j.account); left == nil {
+			return nil, false
+		}
 	}
 	if q.accounts == nil {
 		q.accounts = make(map[int64]*line)
@@ -62,7 +65,33 @@ func (q *queue) add(j job) bool {
 	l.jobs = append(l.jobs, j)
 	q.waiting++
 	q.enter(j.account, l)
-	return true
+	return left, true
+}
+
+// shorten takes the newer half of the longest line out, so that no account keeps another
+// from being heard; nil where that is hardly longer than the given account's.
+func (q *queue) shorten(account int64) []job {
+	own := 0
+	if l := q.accounts[account]; l != nil {
+		own = len(l.jobs)
+	}
+	if own > 0 && own*len(q.accounts) >= q.waiting {
+		return nil // it has its share
+	}
+	var longest *line
+	for _, l := range q.accounts {
+		if longest == nil || len(l.jobs) > len(longest.jobs) {
+			longest = l
+		}
+	}
+	keep := len(longest.jobs) / 2
+	if keep <= own {
+		return nil
+	}
+	left := slices.Clone(longest.jobs[keep:])
+	longest.jobs = slices.Clone(longest.jobs[:keep])
+	q.waiting -= len(left)
+	return left
 }
 
 // free tells whether a job of the account would run at once.

@@ -26,7 +26,7 @@ const (
 	retryFirst = 100 * time.Millisecond
 	retryMost  = 5 * time.Second
 	retryFor   = 24 * time.Hour
-	// resumePage is how many challenges are read at once from the record.
+	// resumePage is how many authorizations are read at once from the record.
 	resumePage = 1000
 )
 
@@ -117,11 +117,17 @@ func (r *Runner) start(j job) {
 	if r.has(j) {
 		return
 	}
-	if !r.queue.add(j) {
+	left, ok := r.queue.add(j)
+	if len(left) > 0 || !ok {
 		if !r.overflow {
 			r.Log.Warn("very many validations are waiting; more stay on record until some are done", "waiting", r.queue.waiting)
 		}
 		r.overflow = true
+	}
+	for _, j := range left {
+		r.unwatch(j)
+	}
+	if !ok {
 		return
 	}
 	w := r.watched[j.authz]
@@ -156,15 +162,7 @@ func (r *Runner) dispatch() {
 func (r *Runner) finished(j job) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	w := r.watched[j.authz]
-	if w.changed != nil {
-		close(w.changed)
-		w.changed = nil
-	}
-	w.challenges = slices.DeleteFunc(w.challenges, func(id int64) bool { return id == j.challenge })
-	if len(w.challenges) == 0 {
-		delete(r.watched, j.authz)
-	}
+	r.unwatch(j)
 	r.queue.done(j)
 	r.dispatch()
 	if r.overflow && !r.stopping && r.queue.waiting <= r.queue.room()/2 {
@@ -174,6 +172,19 @@ func (r *Runner) finished(j job) {
 				r.Log.Error("looking for validations on record", "err", err)
 			}
 		})
+	}
+}
+
+// unwatch tells those who wait for a job not to any more; r.mu is held.
+func (r *Runner) unwatch(j job) {
+	w := r.watched[j.authz]
+	if w.changed != nil {
+		close(w.changed)
+		w.changed = nil
+	}
+	w.challenges = slices.DeleteFunc(w.challenges, func(id int64) bool { return id == j.challenge })
+	if len(w.challenges) == 0 {
+		delete(r.watched, j.authz)
 	}
 }
 
@@ -202,22 +213,17 @@ func (r *Runner) Hold(ctx context.Context, authz int64, bound time.Duration) {
 	}
 }
 
-// Resume starts what is on record as processing.
+// Resume starts what is on record as processing. Where that is more than may wait in
+// memory it goes through all of it, so that each account has its share.
 func (r *Runner) Resume(ctx context.Context) error {
 	for after := int64(0); ; {
 		page, err := r.Store.ProcessingAfter(ctx, after, resumePage)
-		if err != nil {
+		if err != nil || len(page) == 0 {
 			return err
 		}
 		for _, c := range page {
 			r.Start(c)
-			after = c.ID
-		}
-		r.mu.Lock()
-		full := r.overflow
-		r.mu.Unlock()
-		if full || len(page) < resumePage {
-			return nil
+			after = c.Authz
 		}
 	}
 }

@@ -364,6 +364,77 @@ func TestWhatFindsNoRoomWaitsOnRecord(t *testing.T) {
 	}
 }
 
+// An account that asks for more than may wait keeps no other from being heard, neither
+// when it is asked nor after a restart.
+func TestAnAccountThatFillsTheQueueHoldsUpNoOther(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		db := openStore(t, filepath.Join(t.TempDir(), "test.db"))
+		h := &hanging{held: held{release: make(chan struct{}), values: []string{rightTXT()}}, running: make(map[string]int)}
+		close(h.release)
+		r := &Runner{Validator: &Validator{Resolver: h}, Store: db, Log: slog.New(slog.DiscardHandler)}
+		r.queue.most = 8
+		const many = maxPerAccount + 20
+		all := asksFor(t, db, "other", "hangs.example.org", many)
+		_, c := asked(t, db)
+		if restart {
+			if err := r.Resume(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			for _, c := range append(all, c) {
+				r.Start(c)
+			}
+		}
+		r.Hold(t.Context(), c.Authz, time.Minute)
+		if got, err := db.Challenge(t.Context(), c.ID); err != nil || got.Status != acme.Valid {
+			t.Errorf("challenge %s, %v; want it valid", got.Status, err)
+		}
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		r.Wait(gone)
+		r.Wait(t.Context())
+		if left, err := db.ProcessingAfter(t.Context(), 0, 1000); err != nil || len(left) != many {
+			t.Errorf("%d challenges are processing, %v; want all that had no result, %d", len(left), err, many)
+		}
+	}
+}
+
+func TestAFullQueueTakesFromTheLongestLine(t *testing.T) {
+	q := queue{most: 100}
+	for account := range int64(10) {
+		for i := range 1000 {
+			q.add(job{challenge: account*1000 + int64(i), account: account})
+		}
+	}
+	if q.waiting > q.most || len(q.accounts) != 10 {
+		t.Errorf("%d wait, of %d accounts", q.waiting, len(q.accounts))
+	}
+	waiting := 0
+	for account, l := range q.accounts {
+		if waiting += len(l.jobs); len(l.jobs) == 0 || !l.inTurns {
+			t.Errorf("account %d has %d waiting, in turns %v", account, len(l.jobs), l.inTurns)
+		}
+	}
+	if waiting != q.waiting {
+		t.Errorf("%d wait, but %d are counted", waiting, q.waiting)
+	}
+}
+
+// The number of a challenge is not that of its authorization.
+func TestResumeGoesThroughAllPages(t *testing.T) {
+	db := openStore(t, filepath.Join(t.TempDir(), "test.db"))
+	asksFor(t, db, keyAuthorization[len(token)+1:], site.Value, resumePage+1)
+	r, release := newRunner(db, rightTXT())
+	close(release)
+	if err := r.Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.Wait(t.Context())
+	if left, err := db.ProcessingAfter(t.Context(), 0, 10); err != nil || len(left) != 0 {
+		t.Errorf("%d challenges or more are left processing, %v", len(left), err)
+	}
+}
+
 func TestStopFinishesWhatRunsAndLeavesTheRestOnRecord(t *testing.T) {
 	db := openStore(t, filepath.Join(t.TempDir(), "test.db"))
 	r, release := newRunner(db, rightTXT())
