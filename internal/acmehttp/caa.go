@@ -68,12 +68,13 @@ func (s *Server) checkCAA(r *request, o store.Order, authzs []store.Authz) error
 }
 
 // validated tells how control of a name was proved, and whether that was for this very
-// name and not long ago.
+// name and not long ago, with a look at its CAA records: the configuration may not have
+// asked for one then.
 func (s *Server) validated(a store.Authz, id identifier.Identifier) (method string, fresh bool) {
 	for _, c := range a.Challenges {
 		if c.Status == acme.Valid {
 			same := a.Identifier == id.Base() && a.Wildcard == id.Wildcard()
-			return string(c.Type), same && s.Now().Sub(c.Validated) < caaFresh
+			return string(c.Type), same && s.Now().Sub(c.Validated) < caaFresh && validation.LookedAtCAA(c.Record)
 		}
 	}
 	return validation.MethodHostDatabase, false

@@ -108,9 +108,11 @@ func TestGrantedNamesAreIssuedWhateverCAASaysWhereTheDirectoryDoesNotLook(t *tes
 
 func TestFinalizeLooksAtCAAAgainAfterEightHours(t *testing.T) {
 	for _, tt := range []struct {
-		after time.Duration
-		again bool
-	}{{7 * time.Hour, false}, {8 * time.Hour, true}} {
+		after  time.Duration
+		record string
+		again  bool
+	}{{7 * time.Hour, `{"caa":true,"ms":1}`, false}, {8 * time.Hour, `{"caa":true,"ms":1}`, true},
+		{time.Minute, `{"ms":1}`, true}, {time.Minute, "", true}} { // as the directory didn't look at them then
 		z := new(caaZone)
 		start := time.Now()
 		var mu sync.Mutex
@@ -124,6 +126,9 @@ func TestFinalizeLooksAtCAAAgainAfterEightHours(t *testing.T) {
 		c.post(o.Authorizations[0], "").want(200).json(&authz)
 		// As if http-01 had just succeeded: nothing listens here.
 		processing := c.started(authz.Challenges[0].URL)
+		if tt.record != "" {
+			processing.Record = []byte(tt.record)
+		}
 		if err := c.store.FinishChallenge(t.Context(), processing, nil, start, start.Add(validation.AuthzLife)); err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package validation
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
@@ -268,4 +269,19 @@ func FuzzCAARecord(f *testing.F) {
 			t.Errorf("%q is allowed", data)
 		}
 	})
+}
+
+func TestTheRecordSaysWhetherCAAWasLookedAt(t *testing.T) {
+	h := held{release: make(chan struct{}), values: []string{rightTXT()}}
+	close(h.release)
+	for _, caa := range []bool{false, true} {
+		res := (&Validator{Resolver: h}).Validate(t.Context(), Request{Type: acme.DNS01, Identifier: site, Token: token, KeyAuthorization: keyAuthorization, CAA: caa})
+		record, err := json.Marshal(res.Record)
+		if err != nil || res.Problem != nil || LookedAtCAA(record) != caa {
+			t.Errorf("with CAA %v: %v, the record is %s, %v", caa, res.Problem, record, err)
+		}
+	}
+	if LookedAtCAA(nil) || LookedAtCAA([]byte("x")) {
+		t.Error("a record that there isn't says that CAA records were looked at")
+	}
 }

@@ -12,6 +12,7 @@ package validation
 
 import (
 	"context"
+	"encoding/json"
 	"sync"
 	"time"
 
@@ -84,7 +85,8 @@ type Record struct {
 	// DNSSEC is secure when validating resolvers vouch for everything that was looked
 	// up, CAA records too.
 	DNSSEC DNSSEC `json:"dnssec,omitempty"`
-	Millis int64  `json:"ms"` // how long it took
+	CAA    bool   `json:"caa,omitempty"` // CAA records were looked at, and allow the certificate
+	Millis int64  `json:"ms"`            // how long it took
 }
 
 // Validate validates a challenge, and looks at CAA records meanwhile.
@@ -103,8 +105,17 @@ func (v *Validator) Validate(ctx context.Context, req Request) Result {
 		problem = p
 	}
 	record := a.record()
+	record.CAA = req.CAA && problem == nil
 	record.Millis = time.Since(begin).Milliseconds()
 	return Result{Problem: problem, Until: until, Record: record}
+}
+
+// LookedAtCAA tells whether a [Record], in JSON, says that CAA records allow the certificate.
+func LookedAtCAA(record []byte) bool {
+	var r struct {
+		CAA bool `json:"caa"`
+	}
+	return json.Unmarshal(record, &r) == nil && r.CAA
 }
 
 // attempt is one validation. It is used by several goroutines.
