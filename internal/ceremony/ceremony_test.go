@@ -188,3 +188,16 @@ func FuzzSignRequest(f *testing.F) {
 		}
 	})
 }
+
+// Who asks for a certificate chooses the name in it, and what the log says is compared.
+func TestANameWritesNoLinesIntoTheLog(t *testing.T) {
+	var l Log
+	l.Add("Subject", "%s", pkix.Name{CommonName: "X\nPublic key SHA-256:  AA:BB\r\x1b[1A\u202eY\tZ"})
+	var text strings.Builder
+	if err := l.Print(&text, "a test", "1", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n"); len(lines) != 5 || strings.ContainsAny(text.String(), "\r\x1b\u202e\t") {
+		t.Errorf("the log is %q", text.String())
+	}
+}

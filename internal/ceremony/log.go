@@ -12,14 +12,22 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 )
 
 // Log is what happened at a ceremony, as lines to print and keep.
 type Log struct{ lines [][2]string }
 
-// Add puts a line into the log.
+// Add puts a line into the log. What names in certificates and requests have besides what
+// can be seen, such as line breaks, would let them write lines of their own.
 func (l *Log) Add(what, format string, args ...any) {
-	l.lines = append(l.lines, [2]string{what, fmt.Sprintf(format, args...)})
+	text := strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, fmt.Sprintf(format, args...))
+	l.lines = append(l.lines, [2]string{what, text})
 }
 
 // Certificate describes a certificate that was made.
