@@ -2,10 +2,15 @@ package acmehttp_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"vidimus/internal/acme"
+	"vidimus/internal/store"
 )
 
 // embedding signs with a JWK in the header that has more than the key.
@@ -62,5 +67,25 @@ func TestOfABindingNothingElseIsKept(t *testing.T) {
 	b := account.ExternalAccountBinding
 	if len(b) != 3 || b["protected"] == "" || b["payload"] == "" || b["signature"] == "" {
 		t.Errorf("the account shows the binding %.300v", b)
+	}
+}
+
+// As after a change of the configuration: a directory gets the name of another.
+func TestAnAccountIsNoneOfADirectoryOfAnotherKind(t *testing.T) {
+	s := newServer(t, staged(t))
+	s.acmeID("www.example.org")
+	for dir, a := range map[string]store.Account{"main": {}, "main-open": {Staging: true}, "main-staging": {Staging: true}} {
+		c := s.client(dir)
+		jwk, err := json.Marshal(jose.JSONWebKey{Key: c.key.Public()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Directory, a.Thumbprint, a.JWK, a.Status, a.Created = dir, thumbprint(t, c.key), jwk, acme.Valid, time.Now()
+		if err := s.store.NewAccount(t.Context(), &a); err != nil {
+			t.Fatal(err)
+		}
+		c.post("/new-account", `{"onlyReturnExisting":true}`).problem("unauthorized", 403)
+		c.kid = fmt.Sprintf("%s/acme/%s/acct/%d", s.url, dir, a.ID)
+		c.post("/new-order", orderFor("www.example.org")).problem("unauthorized", 403)
 	}
 }

@@ -186,6 +186,11 @@ func (r *request) checkAccount() error {
 		}
 		return acme.Problemf(acme.Unauthorized, "%s", why).WithStatus(http.StatusUnauthorized)
 	}
+	// What the configuration says of a directory may have changed since: who proved nothing
+	// to come in must not be in where that is asked for, nor who only tried things.
+	if a.Bound == r.dir.Open || a.Staging != r.dir.Staging {
+		return acme.Problemf(acme.Unauthorized, "this account is from when the directory %s took others; register a new one, with another key", r.dir.Name)
+	}
 	if why := directory.Usable(a); why != "" {
 		return acme.Problemf(acme.Unauthorized, "%s", why)
 	}
