@@ -108,16 +108,24 @@ func (s *Server) deactivate(r *request, a store.Authz) (store.Authz, error) {
 	if in.Status != acme.Deactivated {
 		return a, acme.Problemf(acme.Malformed, `the only status that a client may set is "deactivated"`)
 	}
-	if !acme.Authorizations.Allows(a.Status, acme.Deactivated) {
-		return a, acme.Problemf(acme.Malformed, "the authorization is %s and can't be deactivated", a.Status)
-	}
 	problem := acme.Problemf(acme.Unauthorized, "the authorization for %s was deactivated", a.Identifier)
 	problem.Status = 0
-	if err := s.Store.DeactivateAuthz(r.http.Context(), a.ID, a.Status, problem); err != nil {
-		return a, fmt.Errorf("deactivating authorization %d: %w", a.ID, err)
+	for {
+		if !acme.Authorizations.Allows(a.Status, acme.Deactivated) {
+			return a, acme.Problemf(acme.Malformed, "the authorization is %s and can't be deactivated", a.Status)
+		}
+		err := s.Store.DeactivateAuthz(r.http.Context(), a.ID, a.Status, problem)
+		if err == nil {
+			a.Status = acme.Deactivated
+			return a, nil
+		}
+		if !errors.Is(err, store.ErrConflict) {
+			return a, fmt.Errorf("deactivating authorization %d: %w", a.ID, err)
+		}
+		if a, err = s.loadAuthz(r, a.ID); err != nil { // it has come further meanwhile; it can't for ever
+			return a, err
+		}
 	}
-	a.Status = acme.Deactivated
-	return a, nil
 }
 
 // quickResult is how long the answer to a client that asks for a validation waits for the

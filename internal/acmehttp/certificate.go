@@ -115,14 +115,21 @@ func (s *Server) stillAuthorised(r *request, o store.Order) ([]store.Authz, erro
 		}
 		if a.Status != acme.Valid {
 			problem := acme.Problemf(acme.Unauthorized, "the authorization for %s is %s; place a new order", a.Identifier, a.Status)
-			if err := s.Store.InvalidateOrder(r.http.Context(), o.ID, acme.Ready, problem); err != nil {
-				return nil, err
-			}
-			return nil, problem
+			return nil, s.endOrder(r, o, problem)
 		}
 		authzs[i] = a
 	}
 	return authzs, nil
+}
+
+// endOrder makes an order that was ready invalid, unless another request has ended it at the
+// same time. The error is the problem.
+func (s *Server) endOrder(r *request, o store.Order, problem *acme.Problem) error {
+	err := s.Store.InvalidateOrder(r.http.Context(), o.ID, acme.Ready, problem)
+	if err != nil && !errors.Is(err, store.ErrConflict) {
+		return fmt.Errorf("ending order %d: %w", o.ID, err)
+	}
+	return problem
 }
 
 func certificateOf(c store.Certificate) (*x509.Certificate, error) {

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -87,5 +89,32 @@ func TestAnAccountIsNoneOfADirectoryOfAnotherKind(t *testing.T) {
 		c.post("/new-account", `{"onlyReturnExisting":true}`).problem("unauthorized", 403)
 		c.kid = fmt.Sprintf("%s/acme/%s/acct/%d", s.url, dir, a.ID)
 		c.post("/new-order", orderFor("www.example.org")).problem("unauthorized", 403)
+	}
+}
+
+// Each of requests that end something at once gets an answer, none a failure.
+func TestRequestsThatEndTheSameAtOnceAreAnswered(t *testing.T) {
+	c := newServer(t).registered()
+	for range 10 {
+		var o order
+		c.post("/new-order", orderFor("www.example.org")).want(201).json(&o)
+		var all sync.WaitGroup
+		var done atomic.Int32
+		for range 8 {
+			body := c.sign(jws{path: o.Authorizations[0], payload: `{"status":"deactivated"}`})
+			all.Go(func() {
+				switch a := c.raw("POST", o.Authorizations[0], "application/jose+json", body); a.status {
+				case 200:
+					done.Add(1)
+				case 400:
+				default:
+					t.Errorf("status %d: %s", a.status, a.body)
+				}
+			})
+		}
+		all.Wait()
+		if n := done.Load(); n != 1 {
+			t.Errorf("%d requests deactivated the authorization", n)
+		}
 	}
 }

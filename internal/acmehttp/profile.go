@@ -34,9 +34,5 @@ func (s *Server) profileOf(r *request, o store.Order) (*issuer.Profile, error) {
 	if p := r.dir.Issuer.Profile(o.Profile); p != nil {
 		return p, nil
 	}
-	problem := acme.Problemf(acme.InvalidProfile, "there is no profile %q any more; place a new order", o.Profile)
-	if err := s.Store.InvalidateOrder(r.http.Context(), o.ID, acme.Ready, problem); err != nil {
-		return nil, err
-	}
-	return nil, problem
+	return nil, s.endOrder(r, o, acme.Problemf(acme.InvalidProfile, "there is no profile %q any more; place a new order", o.Profile))
 }
