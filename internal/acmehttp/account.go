@@ -91,9 +91,9 @@ func (s *Server) recordAccount(r *request, a *store.Account, binding json.RawMes
 	case !bound:
 		return acme.Problemf(acme.ExternalAccountRequired, "an account here needs the EAB credentials (key ID and HMAC key) of an ACME-ID; ask whoever runs %s for them", s.BaseURL)
 	default:
-		kid, aid, err := s.checkBinding(r, binding)
-		if err != nil {
-			return err
+		kid, aid, refused := s.checkBinding(r, binding)
+		if refused != nil {
+			return refused
 		}
 		a.ACMEID, a.ACMEIDFQDN = aid.ID, aid.FQDN
 		if a.Binding, err = bare(binding); err != nil {
@@ -103,13 +103,12 @@ func (s *Server) recordAccount(r *request, a *store.Account, binding json.RawMes
 		if r.dir.Staging {
 			record = s.Store.NewStagingAccount
 		}
-		if err := record(ctx, a, kid); errors.Is(err, store.ErrNotFound) {
+		if err = record(ctx, a, kid); errors.Is(err, store.ErrNotFound) {
 			return bindingRefused(errors.New("these credentials were used by another request at the same time"))
-		} else if err != nil {
-			return fmt.Errorf("recording an account: %w", err)
 		}
-		s.Log.InfoContext(ctx, "registered", "account", a.ID, "acme_id", aid.FQDN, "kid", kid)
-		return nil
+		if err == nil {
+			s.Log.InfoContext(ctx, "registered", "account", a.ID, "acme_id", aid.FQDN, "kid", kid)
+		}
 	}
 	if errors.Is(err, store.ErrConflict) {
 		return acme.Problemf(acme.Malformed, "two requests register the same key at once; try again").WithStatus(http.StatusConflict)

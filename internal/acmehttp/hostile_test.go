@@ -118,3 +118,33 @@ func TestRequestsThatEndTheSameAtOnceAreAnswered(t *testing.T) {
 		}
 	}
 }
+
+func TestRegistrationsOfOneKeyAtOnceAreAnswered(t *testing.T) {
+	s := newServer(t, staged(t))
+	cred := s.acmeID("www.example.org")
+	for _, dir := range []string{"main-staging", "main-open", "main"} {
+		c := s.client(dir)
+		payload := "{}"
+		if dir != "main-open" {
+			payload = c.withEAB(cred, nil)
+		}
+		var all sync.WaitGroup
+		var made atomic.Int32
+		for range 8 {
+			body := c.sign(jws{path: "/new-account", payload: payload, embed: true})
+			all.Go(func() {
+				switch a := c.raw("POST", "/new-account", "application/jose+json", body); a.status {
+				case 201:
+					made.Add(1)
+				case 200, 403, 409:
+				default:
+					t.Errorf("%s: status %d: %s", dir, a.status, a.body)
+				}
+			})
+		}
+		all.Wait()
+		if n := made.Load(); n != 1 {
+			t.Errorf("%s: %d accounts", dir, n)
+		}
+	}
+}
