@@ -228,7 +228,7 @@ const unavailableFor = 3 * time.Second
 // write sends what a handler returned, and logs it.
 func (s *Server) write(w http.ResponseWriter, r *http.Request, req *request, rep reply, err error) {
 	h := w.Header()
-	log := []any{"method", r.Method, "path", r.URL.Path, "from", r.RemoteAddr, "account", req.account.ID, "agent", r.UserAgent()}
+	log := []any{"method", r.Method, "path", clip(r.URL.Path), "from", r.RemoteAddr, "account", req.account.ID, "agent", clip(r.UserAgent())}
 	level := slog.LevelInfo
 	if err != nil {
 		problem := withID(r.Context(), s.problemOf(err))

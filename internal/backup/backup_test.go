@@ -185,3 +185,10 @@ func TestAPostgreSQLDatabaseIsBackedUpByItsOwnPrograms(t *testing.T) {
 		t.Errorf("into a database that has tables: %v", err)
 	}
 }
+
+func TestNoSecretGoesIntoTheArgumentsOfPostgreSQLsPrograms(t *testing.T) {
+	err := postgres(t.Context(), "postgres://me@127.0.0.1:1/x?sslpassword=s3cret", nil, "pg_dump")
+	if err == nil || !strings.Contains(err.Error(), "sslpassword") || strings.Contains(err.Error(), "s3cret") {
+		t.Error(err)
+	}
+}

@@ -45,6 +45,9 @@ func postgres(ctx context.Context, database string, out *os.File, program string
 	if err != nil {
 		return errors.New("the database's URL can't be read; run: vidimusd check")
 	}
+	if u.Query().Has("sslpassword") {
+		return fmt.Errorf("the database's URL has an sslpassword, which others would see in the arguments of %s; use a key file without one", program)
+	}
 	env := os.Environ()
 	if password, ok := u.User.Password(); ok {
 		env = append(env, "PGPASSWORD="+password)

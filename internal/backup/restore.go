@@ -87,7 +87,7 @@ func put(from, to string, f File) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 		return err
 	}
-	if err := durable.CreateFile(to, data, f.Mode); err != nil {
+	if err := durable.CreateFile(to, data, f.Mode.Perm()); err != nil {
 		return err
 	}
 	return durable.SyncDir(filepath.Dir(to))

@@ -199,6 +199,7 @@ func TestPasswordInAFileThatIsOpenToOthers(t *testing.T) {
 		{"postgres://me:secret@db.example.org/x", 0o600, true},
 		{"postgres://me:secret@db.example.org/x", 0o640, false},
 		{"postgres://db.example.org/x?user=me&password=secret", 0o644, false},
+		{"postgres://me@db.example.org/x?sslpassword=secret", 0o644, false},
 		{"postgres://me@db.example.org/x", 0o644, true},
 		{"postgres:///x?host=/run/postgresql", 0o644, true},
 	} {

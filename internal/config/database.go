@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,11 +16,9 @@ func (c *Config) completeDatabase(r *reader) {
 		if err := store.CheckURL(c.Database); err != nil {
 			r.add("database", "%s: %v", store.Redacted(c.Database), err)
 		}
-		if u, err := url.Parse(c.Database); err == nil && r.mode.Perm()&0o077 != 0 {
-			if _, has := u.User.Password(); has || u.Query().Has("password") {
-				r.add("database", "the URL has a password, and this file is open to others (mode %04o); run chmod 600, or put the password into a file that PGPASSFILE names",
-					r.mode.Perm())
-			}
+		if store.HasPassword(c.Database) && r.mode.Perm()&0o077 != 0 {
+			r.add("database", "the URL has a password, and this file is open to others (mode %04o); run chmod 600, or put the password into a file that PGPASSFILE names",
+				r.mode.Perm())
 		}
 	case strings.Contains(c.Database, "://"):
 		r.add("database", "there are SQLite, by the name of a file, and PostgreSQL, by a URL that begins with postgres://; choose one of them")

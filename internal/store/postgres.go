@@ -45,6 +45,16 @@ func Redacted(database string) string {
 	return (&url.URL{Scheme: u.Scheme, User: url.User(u.User.Username()), Host: u.Host, Path: u.Path}).Redacted()
 }
 
+// HasPassword tells whether a URL has a password in it, of a user or of a key file.
+func HasPassword(database string) bool {
+	u, err := url.Parse(database)
+	if err != nil {
+		return false
+	}
+	_, has := u.User.Password()
+	return has || u.Query().Has("password") || u.Query().Has("sslpassword")
+}
+
 // CheckURL tells what is wrong with the URL of a PostgreSQL database, without its
 // password. It opens the files that the URL names.
 func CheckURL(database string) error {
