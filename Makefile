@@ -78,11 +78,11 @@ SOAKTESTS = Test(Kills|Replicas|FullDisk|PostgreSQL|Clock|AValidationSurvives|AR
 soak: export VIDIMUS_PEERS = required
 soak: export VIDIMUS_SOAK = $(SOAKKILLS)
 soak: deps
-	@echo "== kills of vidimusd under load, $(SOAKKILLS) each, full disks, databases that stop and clocks that step"
+	@echo "== kills of vidimusd under load, $(SOAKKILLS) each, full disks, databases that go and clocks that step: some half an hour"
 	$(GO) test -count=1 -timeout 3h -v ./integration/server -run '$(SOAKTESTS)'
 	@echo "== those that depend on the database, on PostgreSQL"
 	VIDIMUS_TEST_DATABASE=postgres $(GO) test -count=1 -timeout 3h -v ./integration/server -run '$(SOAKTESTS)'
-	@echo "== each fuzz test for $(SOAKTIME)"
+	@echo "== $$(git grep -h '^func Fuzz' | wc -l) fuzz tests, $(SOAKTIME) each"
 	scripts/fuzz $(SOAKTIME)
 
 clean:

@@ -48,7 +48,12 @@ func StartVidimusd(t testing.TB, args ...string) *Vidimusd {
 // StartVidimusdIn is StartVidimusd with a folder of the caller's.
 func StartVidimusdIn(t testing.TB, dir string, args ...string) *Vidimusd {
 	t.Helper()
-	v := &Vidimusd{Dir: dir, HTTPPort: FreePort(t), TLSPort: FreePort(t), bin: Build(t, "vidimusd")}
+	return startVidimusd(t, Build(t, "vidimusd"), dir, args...)
+}
+
+func startVidimusd(t testing.TB, bin, dir string, args ...string) *Vidimusd {
+	t.Helper()
+	v := &Vidimusd{Dir: dir, HTTPPort: FreePort(t), TLSPort: FreePort(t), bin: bin}
 	if OnPostgres() && !slices.Contains(args, "--database") {
 		args = append(args, "--database", postgrestest.URL(t))
 	}

@@ -24,6 +24,9 @@ func TestReplicasAreKilledAndEveryClientEndsWithItsCertificate(t *testing.T) {
 	if peer.OnPostgres() {
 		t.Skip("runs on a PostgreSQL of its own, once")
 	}
+	if peer.OnPostgres() {
+		t.Skip("runs on a PostgreSQL of its own, once")
+	}
 	const clients, each = 4, 3
 	kills, _ := soak(t, 4)
 	vidimus := peer.Build(t, "vidimus")
