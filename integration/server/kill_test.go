@@ -97,7 +97,7 @@ func (l *loader) obtain(ctx context.Context) error {
 // signed twice for one order, and CRL and OCSP tell of every revocation that was
 // confirmed and of no other.
 func TestKillsUnderLoadLoseNothing(t *testing.T) {
-	kills, _ := soak(t, 8)
+	kills, _ := soak(t, 6)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := mathrand.New(mathrand.NewPCG(seed, 0))
