@@ -66,10 +66,8 @@ func startVidimusd(t testing.TB, bin, dir string, args ...string) *Vidimusd {
 // Start starts the server again, after Kill, in the same folder at the same address.
 func (v *Vidimusd) Start(t testing.TB) {
 	t.Helper()
+	v.Launch(t)
 	info := filepath.Join(v.Dir, "dev.json")
-	os.Remove(info)
-	v.Cmd = exec.Command(v.bin, v.args...)
-	v.Log = Start(t, v.Cmd)
 	Eventually(t, "vidimusd is ready", func() bool { return exists(info) })
 	data, err := os.ReadFile(info)
 	if err != nil {
@@ -78,6 +76,14 @@ func (v *Vidimusd) Start(t testing.TB) {
 	if err := json.Unmarshal(data, v); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Launch is Start that waits for nothing.
+func (v *Vidimusd) Launch(t testing.TB) {
+	t.Helper()
+	os.Remove(filepath.Join(v.Dir, "dev.json"))
+	v.Cmd = exec.Command(v.bin, v.args...)
+	v.Log = Start(t, v.Cmd)
 }
 
 // Kill kills the server with SIGKILL and waits for its end.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ocsp"
 
@@ -118,6 +119,11 @@ func TestFullDiskOfPostgreSQL(t *testing.T) {
 	peer.Eventually(t, "certificates are issued", func() bool { return downloads(customers) > 10 })
 	fill()
 	peer.Eventually(t, "a client is told to come back", func() bool { fill(); return seen.busy.Load() > 0 })
+	if _, long := soak(t, 0); long {
+		for end := time.Now().Add(30 * time.Second); time.Now().Before(end) && db.Running(); pause(ctx) {
+			fill() // what it frees itself
+		}
+	}
 	empty()
 	ended := !db.Running()
 	if ended {

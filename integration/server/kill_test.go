@@ -123,12 +123,17 @@ func TestKillsUnderLoadLoseNothing(t *testing.T) {
 	load.Go(func() { w.watch(ctx) })
 
 	db := openRecords(t, v)
-	for range kills {
+	for k := range kills {
 		before := downloads(customers)
 		more := before + 1 + random.IntN(30)
 		peer.Eventually(t, "certificates are issued", func() bool { return downloads(customers) >= more })
 		time.Sleep(time.Duration(random.IntN(20_000)) * time.Microsecond) // the random moment
 		v.Kill()
+		if k%4 == 3 { // and again while it starts
+			v.Launch(t)
+			time.Sleep(time.Duration(random.IntN(200_000)) * time.Microsecond)
+			v.Kill()
+		}
 		v.Start(t)
 		inOrder(t, db)
 	}
