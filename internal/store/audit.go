@@ -184,13 +184,11 @@ func (s *Store) seal(ctx context.Context, tx *sql.Tx) error {
 		r.Hash = r.Sum(next.Hash)
 		next = AuditHead{r.Position, r.Hash}
 	}
-	for len(rows) > 0 {
-		n := 1
-		if len(rows) >= maxTogether {
-			n = maxTogether
-		}
+	for some := range slices.Chunk(rows, maxTogether) {
+		n := powerOfTwo(len(some)) // the last row again and again, which changes nothing
 		args := make([]any, 0, 3*n)
-		for _, r := range rows[:n] {
+		for i := range n {
+			r := some[min(i, len(some)-1)]
 			args = append(args, r.ID, r.Position, r.Hash)
 		}
 		// The + keeps SQLite from going through all that is unsealed for each statement.
@@ -199,10 +197,9 @@ func (s *Store) seal(ctx context.Context, tx *sql.Tx) error {
 		if err != nil {
 			return err
 		}
-		if changed, err := res.RowsAffected(); err != nil || changed != int64(n) {
+		if changed, err := res.RowsAffected(); err != nil || changed != int64(len(some)) {
 			return errors.Join(err, ErrConflict)
 		}
-		rows = rows[n:]
 	}
 	return changeOne(ctx, tx, `UPDATE audit_head SET position = $1, hash = $2 WHERE id = 1 AND position = $3`,
 		next.Position, next.Hash, head.Position)

@@ -42,12 +42,8 @@ func insertNumbered(ctx context.Context, tx *sql.Tx, head string, rows [][]any) 
 // places: a power of two of them, the last value repeated, so that there are few texts of
 // the query to prepare.
 func listed[T any](args []any, values []T) (string, []any) {
-	size := 1
-	for size < len(values) {
-		size *= 2
-	}
 	var list strings.Builder
-	for i := range size {
+	for i := range powerOfTwo(len(values)) {
 		if i > 0 {
 			list.WriteString(", ")
 		}
@@ -55,4 +51,13 @@ func listed[T any](args []any, values []T) (string, []any) {
 		list.WriteString("$" + strconv.Itoa(len(args)))
 	}
 	return list.String(), args
+}
+
+// powerOfTwo is the least one that is not below n.
+func powerOfTwo(n int) int {
+	size := 1
+	for size < n {
+		size *= 2
+	}
+	return size
 }
