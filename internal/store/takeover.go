@@ -18,7 +18,8 @@ func (s *Store) clock() string {
 }
 
 // TakeOver gives the caller the challenges of up to limit authorizations that have been
-// processing for at least age; they count as begun anew, so that nobody else takes them over meanwhile.
+// processing for at least age, the longest first; they count as begun anew, so that nobody
+// else takes them over meanwhile, and others have their turn before they have it again.
 func (s *Store) TakeOver(ctx context.Context, age time.Duration, limit int) (all []Challenge, err error) {
 	skip := ""
 	if s.postgres != nil {
@@ -27,7 +28,7 @@ func (s *Store) TakeOver(ctx context.Context, age time.Duration, limit int) (all
 	old := fmt.Sprintf(`started_at <= %s - %d`, s.clock(), age.Milliseconds())
 	err = s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		authzs, err := collect(ctx, tx, scanAuthz, `UPDATE authz SET started_at = `+s.clock()+` WHERE id IN
-				(SELECT id FROM authz WHERE started_at > 0 AND `+old+` ORDER BY id LIMIT $1`+skip+`) AND `+old+`
+				(SELECT id FROM authz WHERE started_at > 0 AND `+old+` ORDER BY started_at, id LIMIT $1`+skip+`) AND `+old+`
 			RETURNING `+strings.TrimSuffix(authzColumns, " FROM authz"), limit)
 		all = processing(authzs)
 		return err

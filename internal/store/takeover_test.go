@@ -49,3 +49,20 @@ func TestOfManyServersOneTakesAValidationOver(t *testing.T) {
 		}
 	})
 }
+
+// Otherwise those with the lowest numbers would be taken again and again.
+func TestWhatWaitsLongestIsTakenOverFirst(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		_, authzs := twoNames(t, s, newTestAccount(t, s, "thumbprint"))
+		for i, started := range []int64{2, 1} {
+			if err := s.updateOne(t.Context(), `UPDATE authz SET started_at = $1 WHERE id = $2`, started, authzs[i].ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, i := range []int{1, 0} {
+			if got, err := s.TakeOver(t.Context(), time.Minute, 1); err != nil || len(got) != 1 || got[0].Authz != authzs[i].ID {
+				t.Errorf("%+v, %v; want authorization %d", got, err, authzs[i].ID)
+			}
+		}
+	})
+}
