@@ -230,6 +230,9 @@ func (s *Server) keyChange(r *request) (reply, error) {
 	if in.Account != r.accountURL(r.account.ID) || !sameKey(&in.OldKey, r.signer.key) {
 		return reply{}, acme.Problemf(acme.Malformed, "the inner JWS names another account or another old key than signed the outer one")
 	}
+	if err := s.checkOwnKey(r); err != nil {
+		return reply{}, err
+	}
 	if err := s.checkAccountKey(r, inner.signer); err != nil {
 		return reply{}, err
 	}

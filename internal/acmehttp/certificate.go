@@ -2,6 +2,7 @@ package acmehttp
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
@@ -93,11 +94,40 @@ func (s *Server) readRequest(r *request, o store.Order, p *issuer.Profile) (*x50
 	if bytes.Equal(account, csr.RawSubjectPublicKeyInfo) {
 		return nil, acme.Problemf(acme.BadCSR, "the certificate's key must not be the account's (RFC 8555 §11.1)")
 	}
-	err = s.checkBlocked(r, csr.RawSubjectPublicKeyInfo)
-	if errors.As(err, &problem) {
-		return nil, acme.Problemf(acme.BadCSR, "%s", problem.Detail)
+	return csr, s.checkBoth(r, account, csr.RawSubjectPublicKeyInfo)
+}
+
+// checkBoth refuses a certificate when the account's key, or the one to be certified, is
+// blocked; both are DER subject public key info.
+func (s *Server) checkBoth(r *request, account, certified []byte) error {
+	if !s.Blocked.Has(account) && !s.Blocked.Has(certified) {
+		a, c := sha256.Sum256(account), sha256.Sum256(certified)
+		if some, err := s.Store.AnyKeyBlocked(r.http.Context(), a[:], c[:]); err != nil || !some {
+			return err
+		}
 	}
-	return csr, err
+	if err := s.checkOwnKey(r); err != nil {
+		return err
+	}
+	err := s.checkBlocked(r, certified)
+	if problem := (*acme.Problem)(nil); errors.As(err, &problem) {
+		return acme.Problemf(acme.BadCSR, "%s", problem.Detail)
+	}
+	return err
+}
+
+// checkOwnKey refuses what an account asks for whose key has been blocked since it was
+// made: it may be another who asks.
+func (s *Server) checkOwnKey(r *request) error {
+	spki, err := r.signer.spki()
+	if err != nil {
+		return err
+	}
+	err = s.checkBlocked(r, spki)
+	if problem := (*acme.Problem)(nil); errors.As(err, &problem) {
+		return acme.Problemf(acme.Unauthorized, "the account's key is blocked, as others know it or may; register a new account with another key")
+	}
+	return err
 }
 
 // stillAuthorised asks the directory again, for hosts may have gone since the order,

@@ -1,6 +1,8 @@
 package acmehttp_test
 
 import (
+	"crypto/sha256"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -147,4 +149,30 @@ func TestRegistrationsOfOneKeyAtOnceAreAnswered(t *testing.T) {
 			t.Errorf("%s: %d accounts", dir, n)
 		}
 	}
+}
+
+// Who has stolen an account's key must neither issue with it nor take the account over.
+func TestAnAccountWhoseKeyIsBlockedIssuesNothing(t *testing.T) {
+	s := newServer(t)
+	c := s.registered("www.example.org")
+	var o order
+	c.post("/new-order", orderFor("www.example.org")).want(201).json(&o)
+	spki, err := x509.MarshalPKIXPublicKey(c.key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(spki)
+	if err := s.store.BlockKeyFor(t.Context(), sum[:], "stolen", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if p := c.post(o.Finalize, csr(t, newKey(t), "www.example.org")).problem("unauthorized", 403); !strings.Contains(p.Detail, "account's key is blocked") {
+		t.Error(p.Detail)
+	}
+	thief := newKey(t)
+	old, err := json.Marshal(jose.JSONWebKey{Key: c.key.Public()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner := c.sign(jws{path: "/key-change", payload: fmt.Sprintf(`{"account":%q,"oldKey":%s}`, c.kid, old), embed: true, key: thief, noNonce: true})
+	c.post("/key-change", inner).problem("unauthorized", 403)
 }

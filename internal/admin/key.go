@@ -47,8 +47,9 @@ subject public key info in DER:
 	block := &cobra.Command{
 		Use: "block KEY", Short: "Refuse a key, for certificates and accounts", Args: exactly(1, what),
 		Long: `Refuse a key from now on, for new certificates, for new accounts and as the new key of
-an account. Certificates that have it stay as they are: revoke them as keyCompromise,
-which blocks their key too. Many keys that are known to be bad are better in files, which
+an account. An account that has it gets no more certificates, and no other key.
+Certificates that have it stay as they are: revoke them as keyCompromise, which blocks
+their key too. Many keys that are known to be bad are better in files, which
 the configuration names (blocked_keys).` + long,
 		Example: `  vidimusd admin key block leaked.key --why "published in a repository"`,
 		RunE: t.run(func(c *cobra.Command, d *directory.Directory, args []string) error {

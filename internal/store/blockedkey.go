@@ -16,6 +16,12 @@ type BlockedKey struct {
 	Why     string // as an operator said; "" when a certificate was revoked as compromised
 }
 
+// AnyKeyBlocked is [Store.KeyBlocked] for two keys, of which it may be either.
+func (s *Store) AnyKeyBlocked(ctx context.Context, a, b []byte) (bool, error) {
+	return one(ctx, s.read, func(row scanner) (yes bool, err error) { return yes, row.Scan(&yes) },
+		`SELECT EXISTS (SELECT 1 FROM blocked_key WHERE spki IN ($1, $2))`, a, b)
+}
+
 // BlockKeyFor is [Store.BlockKey] by an operator, who says why. [ErrConflict] means that
 // the key is blocked already.
 func (s *Store) BlockKeyFor(ctx context.Context, spki []byte, why string, now time.Time) error {
