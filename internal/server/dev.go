@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"vidimus/internal/config"
@@ -101,6 +102,22 @@ func Dev(ctx context.Context, o DevOptions, version string, log *slog.Logger, re
 	return s.Serve(ctx)
 }
 
+// devMark is the first line of the configurations that Dev makes. It runs no others: who
+// asks it gets certificates for all names, which no CA that is trusted may sign.
+const devMark = "# Made by vidimusd dev, to try things: anybody on this machine gets any name."
+
+// devOnly refuses a configuration that Dev has not made.
+func devOnly(path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if !strings.HasPrefix(string(text), devMark+"\n") {
+		return fmt.Errorf("%s was not made by vidimusd dev, which gives any name to anybody on this machine; choose another --dir, or run: vidimusd serve --config %[1]s", path)
+	}
+	return nil
+}
+
 // devConfig opens the listeners, and makes the configuration in dir or takes the one
 // that is there. The file is as usual, for "vidimusd admin" to use.
 func devConfig(dir string, o DevOptions) (c *config.Config, l Listeners, err error) {
@@ -123,10 +140,13 @@ func devConfig(dir string, o DevOptions) (c *config.Config, l Listeners, err err
 			return nil, l, err
 		}
 		init := InitOptions{Dir: dir, Organisation: "Vidimus Dev", URL: "https://" + address, Listen: address,
-			ListenHTTP: l.HTTP.Addr().String(), Database: o.Database, Networks: []string{"127.0.0.0/8", "::1/128"}, CAAIdentities: []string{"ca.uni.test"}}
+			ListenHTTP: l.HTTP.Addr().String(), Database: o.Database, Throwaway: devMark, Networks: []string{"127.0.0.0/8", "::1/128"}, CAAIdentities: []string{"ca.uni.test"}}
 		if _, err := Init(init); err != nil {
 			return nil, l, err
 		}
+	}
+	if err := devOnly(path); err != nil {
+		return nil, l, err
 	}
 	if c, err = Config(path); err != nil {
 		return nil, l, err

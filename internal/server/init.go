@@ -34,6 +34,7 @@ type InitOptions struct {
 	Networks     []string
 	// CAAIdentities are the names of the CA in CAA records; none means the host of URL.
 	CAAIdentities []string
+	Throwaway     string // the first line of a configuration that is no real one; "" for one that is
 	Validation    struct{ HTTP01Port, TLSALPN01Port int }
 }
 
