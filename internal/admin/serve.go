@@ -173,7 +173,8 @@ func devCommand(version string) *cobra.Command {
 		Short: "Run a throw-away server with demo data, to try things",
 		Long: `Run everything in one process: SQLite, a throw-away CA, demo people, hosts and ACME-IDs.
 FOLDER/dev.json appears when the server is ready; it names the directories, the CA
-bundle and EAB credentials. A folder that was used before is used again.
+bundle and EAB credentials. A folder that was used before is used again; that of a real
+server is refused.
 
 Without --resolver every name is taken to be at this machine (127.0.0.1), so that
 http-01 and tls-alpn-01 work for any name; dns-01 needs a resolver.`,

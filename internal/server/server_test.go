@@ -215,8 +215,15 @@ func TestOpenFinishesAnIssuanceThatWasCutShort(t *testing.T) {
 		t.Fatal(err)
 	}
 	var own store.Certificate
-	db.Certificates(t.Context(), store.Selection{Names: []string{"127.0.0.1"}, History: true}, func(c store.Certificate) error { own = c; return nil })
+	if err := db.Certificates(t.Context(), store.Selection{Names: []string{"127.0.0.1"}, History: true}, func(c store.Certificate) error { own = c; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	signed, err := x509.ParseCertificate(own.DER)
+	if err != nil {
+		t.Fatal(err)
+	}
 	intent := own
+	intent.TBS = signed.RawTBSCertificate                                                                  // which is not kept beside the certificate
 	for serial, created := range map[string]time.Time{"4a": time.Now(), "4b": time.Now().Add(time.Hour)} { // the clock was ahead
 		intent.Serial, intent.Created = serial, created
 		if err := db.BeginIssuance(t.Context(), intent, ""); err != nil { // and then the process died
