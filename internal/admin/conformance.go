@@ -65,6 +65,9 @@ func (f *conformanceFlags) run(c *cobra.Command, args []string, version string) 
 		return usageError{err}
 	}
 	out := c.OutOrStdout()
+	if len(conformance.Selected(o.Only)) == 0 {
+		return usageError{fmt.Errorf("no case matches --only %q; they are listed by: vidimusd conformance --list", f.only)}
+	}
 	if f.list {
 		return f.listCases(out, conformance.Selected(o.Only))
 	}

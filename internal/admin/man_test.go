@@ -69,6 +69,7 @@ func TestMisuseSaysWhereHelpIs(t *testing.T) {
 		{"init", `required flag(s) "url" not set; see: vidimusd init --help`},
 		{"ca root --out x", `required flag(s) "name" not set; see: vidimusd ca root --help`},
 		{"serve --frob", `unknown flag: --frob; see: vidimusd serve --help`},
+		{"conformance https://127.0.0.1:1/ --only nothing-like-it", `no case matches --only "nothing-like-it"; they are listed by: vidimusd conformance --list`},
 		{"serve now", `serve takes no arguments; see: vidimusd serve --help`},
 	} {
 		var out, errs strings.Builder
