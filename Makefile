@@ -4,7 +4,11 @@
 GO ?= go
 TOOL = $(GO) tool -modfile=tools.mod
 
-.PHONY: all build dns-lego demo test lint unit peers deps bench bench-big interop fuzz soak clean
+# Builds and tests are compiled with one set of flags, so that each package is once.
+export GOFLAGS := $(shell $(GO) env GOFLAGS) -trimpath
+
+.PHONY: all build dns-lego demo test lint unit modules peers peers-server peers-postgres \
+	peers-client peers-dns deps bench bench-big interop fuzz soak clean
 
 all: build
 
@@ -22,11 +26,12 @@ demo: build
 	@$(GO) run ./demo
 
 # Everything: what the tests need from Debian, lint, unit tests, and the tests against
-# real clients and servers.
+# real clients and servers. The latter wait more than they compute (certbot sleeps), so
+# they run beside all that only computes, which gives way to them.
 test: export VIDIMUS_PEERS = required
-test: deps lint unit dns-lego peers demo
-	@echo "== fuzz tests, $(TESTFUZZTIME) each beyond the inputs that make unit has run"
-	scripts/fuzz $(TESTFUZZTIME)
+test: deps lint
+	$(MAKE) --no-print-directory -k -j 5 --output-sync=target peers unit modules fuzz FUZZTIME=$(TESTFUZZTIME)
+	$(MAKE) --no-print-directory demo
 
 deps:
 	@scripts/install-test-packages
@@ -36,19 +41,40 @@ lint:
 	@files=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$files" ]; then echo "run gofmt -w on:" $$files; exit 1; fi
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
-	cd dns-lego && $(GO) vet ./... && $$(cd .. && $(TOOL) -n staticcheck) ./...
-	cd integration/interop/programs && $(GO) vet ./... && $$(cd ../../.. && $(TOOL) -n staticcheck) ./...
+
+# What computes gives way to what waits, for a test may have a deadline of its own.
+GIVEWAY = nice -n 10
 
 unit:
 	@echo "== unit tests"
-	$(GO) test -race ./cmd/... ./internal/...
-	cd dns-lego && $(GO) test ./...
+	$(GIVEWAY) $(GO) test -vet=off -race ./cmd/... ./internal/...
 
-peers:
-	@echo "== tests against real programs"
-	VIDIMUS_PEERS=required $(GO) test -p 1 -timeout 12m ./integration/...
+modules: dns-lego
+	@echo "== the modules within this one: go vet, staticcheck, unit tests"
+	cd dns-lego && $(GIVEWAY) $(GO) vet ./... && $(GIVEWAY) $$(cd .. && $(TOOL) -n staticcheck) ./... && $(GIVEWAY) $(GO) test -vet=off ./...
+	cd integration/interop/programs && $(GIVEWAY) $(GO) vet ./... && $(GIVEWAY) $$(cd ../../.. && $(TOOL) -n staticcheck) ./...
+
+# The tests against real programs are run each time: their results depend on programs of
+# which go test knows nothing.
+PEERS = $(GO) test -vet=off -count=1 -timeout 12m
+peers: export VIDIMUS_PEERS = required
+peers: peers-server peers-postgres peers-client peers-dns
+
+peers-server:
+	@echo "== tests of the server against real programs"
+	$(PEERS) ./integration/server ./integration/interop
+
+peers-postgres:
 	@echo "== tests of the server, on PostgreSQL"
-	VIDIMUS_PEERS=required VIDIMUS_TEST_DATABASE=postgres $(GO) test -timeout 12m ./integration/server
+	VIDIMUS_TEST_DATABASE=postgres $(PEERS) ./integration/server
+
+peers-client:
+	@echo "== tests of the client against real programs"
+	$(PEERS) ./integration/client ./integration/differential ./integration/faults
+
+peers-dns: dns-lego
+	@echo "== tests of DNS providers against real programs"
+	$(PEERS) ./integration/dns
 
 bench: build
 	$(GO) run ./integration/bench -vidimus bin/vidimus -vidimusd bin/vidimusd
@@ -68,7 +94,7 @@ interop: deps
 FUZZTIME ?= 10s
 TESTFUZZTIME ?= 2s
 fuzz:
-	scripts/fuzz $(FUZZTIME)
+	$(GIVEWAY) scripts/fuzz $(FUZZTIME)
 
 # What takes long: kills and faults of vidimusd under load, on both databases, and then
 # each fuzz test for SOAKTIME; with the defaults half an hour and two days.
