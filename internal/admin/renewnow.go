@@ -106,8 +106,8 @@ func (r *renewFlags) call(now time.Time) (c store.RenewalCall, err error) {
 }
 
 // callRenewals moves the windows of a selection of so many certificates. Each gets its
-// own, in the order of serial numbers, which are random: so the load is even, and the
-// certificates of one host are not together.
+// own, in the order of serial numbers, which is that of issuance: so the load is even, and
+// what was issued first is renewed first.
 func callRenewals(ctx context.Context, db *store.Store, sel store.Selection, call store.RenewalCall, count int64, now time.Time, over time.Duration) (int64, error) {
 	id, err := db.NewRenewalCall(ctx, call)
 	if err != nil {
