@@ -40,6 +40,7 @@ type Config struct {
 	BlockedKeys []string `yaml:"blocked_keys"` // files, see weakkey.List
 	Operating   `yaml:",inline"`
 	Revocation  `yaml:",inline"`
+	Cleanup     `yaml:",inline"`
 
 	Dir      string   `yaml:"-"` // the file's folder, absolute
 	Warnings Mistakes `yaml:"-"` // what had better not be so
@@ -318,6 +319,7 @@ func (c *Config) complete(r *reader) {
 	c.Log.complete(r)
 	c.Operating.complete(r)
 	c.completeRevocation(r)
+	c.Cleanup.complete(r)
 }
 
 func (t *TLS) complete(r *reader) {

@@ -16,7 +16,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/big"
 	"sync"
 	"time"
@@ -202,24 +201,15 @@ func distributionPoint(url string) (pkix.Extension, error) {
 	return pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: der}, err
 }
 
-// signEvery is the beat at which due CRLs are looked for: so late, at most, a
-// revocation is in a CRL that nobody has asked for.
-const signEvery = 2 * time.Second
-
-// Run signs the CRLs that are due, until ctx is done.
-func (p *Publisher) Run(ctx context.Context, log *slog.Logger) {
-	tick := time.NewTicker(signEvery)
-	defer tick.Stop()
-	for {
-		if err := p.SignDue(ctx); err != nil && ctx.Err() == nil {
-			log.Error("signing CRLs", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
+// Due tells whether a CRL is to be signed.
+func (p *Publisher) Due(ctx context.Context) (bool, error) {
+	for ca := range p.signers {
+		shards, err := p.store.DueShards(ctx, ca, p.options.Now(), 1)
+		if err != nil || len(shards) > 0 {
+			return err == nil, err
 		}
 	}
+	return false, nil
 }
 
 // SignDue signs the CRLs that are due.

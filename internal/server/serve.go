@@ -54,28 +54,31 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	if s.listen.Metrics != nil {
 		s.gauge()
+		s.gaugeJobs()
 		watched := s.httpServer(s.watched())
 		defer watched.Close() // last, so that it says to the end that the server stops
 		go func() { errs <- watched.Serve(s.listen.Metrics) }()
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var upkeep sync.WaitGroup
-	upkeep.Go(func() { s.upkeep(background) })
-	upkeep.Go(func() { s.crls.Run(background, s.log) })
-	upkeep.Go(func() { s.obey(background) })
-	if s.nonces != nil {
-		upkeep.Go(func() { s.shareUpkeep(background) })
+	defer upkeep.Wait()
+	defer stop()
+	if err := s.jobs.Start(ctx); err != nil {
+		return err
 	}
+	upkeep.Go(func() { s.upkeep(background) })
+	upkeep.Go(func() { s.jobs.Look(background) })
+	upkeep.Go(func() { s.obey(background) })
 	upkeep.Go(func() { s.sealAudit(background) })
 	if s.listen.Metrics != nil {
 		upkeep.Go(func() { s.count(background) })
+		upkeep.Go(func() { s.countJobs(background) })
 	}
-	defer upkeep.Wait()
-	defer stop()
 
 	s.tell("READY=1")
 	select {
 	case err := <-errs:
+		s.finish(ctx, servers)
 		return err
 	case <-ctx.Done():
 	}
@@ -100,6 +103,7 @@ func (s *Server) finish(ctx context.Context, servers []*http.Server) error {
 	}
 	all.Wait()
 	s.runner.Stop(last)
+	s.jobs.Stop(last)
 	return errors.Join(failed...)
 }
 

@@ -22,6 +22,7 @@ import (
 	"vidimus/internal/directory"
 	"vidimus/internal/identifier"
 	"vidimus/internal/issuer"
+	"vidimus/internal/job"
 	"vidimus/internal/metrics"
 	"vidimus/internal/nonce"
 	"vidimus/internal/revocation"
@@ -33,11 +34,8 @@ import (
 const (
 	// stopTimeout is how long requests in flight may take to finish at the end.
 	stopTimeout = 10 * time.Second
-	// upkeepEvery is the beat of the background work.
+	// upkeepEvery is the beat of background work that has time.
 	upkeepEvery = time.Minute
-	// unfinishedAge is when an issuance without a signature on record is taken up
-	// again: later than any request that may still be at it.
-	unfinishedAge = 2 * time.Minute
 )
 
 // Server is a vidimusd that is ready to serve.
@@ -52,6 +50,7 @@ type Server struct {
 	crls    *revocation.Publisher
 	ocsp    *revocation.Responder
 	runner  *validation.Runner
+	jobs    *job.Queue
 	blocked *weakkey.List
 	nonces  *nonce.Shared    // nil when no other server can be on the database
 	own     *ownCertificate  // nil when the configuration names one
@@ -86,7 +85,7 @@ func Open(ctx context.Context, c *config.Config, l Listeners, version string, lo
 	if err := s.openIssuers(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.finishIssuances(ctx, 0); err != nil {
+	if err := s.finishAtStart(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.openTLS(ctx); err != nil {
@@ -109,9 +108,31 @@ func Open(ctx context.Context, c *config.Config, l Listeners, version string, lo
 		return nil, err
 	}
 	if s.store.Shared() {
-		return s, s.openShared(ctx)
+		if s.nonces, err = nonce.NewShared(ctx, s.store, nil); err != nil {
+			return nil, err
+		}
+	} else if err := s.runner.Resume(ctx); err != nil {
+		return nil, err
 	}
-	return s, s.runner.Resume(ctx)
+	return s, s.openJobs()
+}
+
+// finishAtStart finishes the issuances that a crash has cut short. What can't be
+// finished holds up nothing else.
+func (s *Server) finishAtStart(ctx context.Context) error {
+	all, err := s.store.UnfinishedCertificates(ctx)
+	if err != nil {
+		return fmt.Errorf("looking for unfinished issuances: %w", err)
+	}
+	for _, c := range all {
+		if s.issuer(c.Issuer) == nil {
+			s.log.Error("an issuance that was cut short can't be finished: its issuer is not configured any more", "serial", c.Serial, "issuer", c.Issuer)
+		}
+	}
+	if err := s.finishIssuances(ctx, 0); err != nil {
+		s.log.Error("issuances were cut short", "err", err)
+	}
+	return nil
 }
 
 func (s *Server) openIssuers(ctx context.Context) error {
@@ -127,32 +148,6 @@ func (s *Server) openIssuers(ctx context.Context) error {
 		s.issuers = append(s.issuers, iss)
 	}
 	return s.openRevocation()
-}
-
-// finishIssuances signs what was recorded as to be signed at least age ago and has
-// no signature on record.
-func (s *Server) finishIssuances(ctx context.Context, age time.Duration) error {
-	all, err := s.store.UnfinishedCertificates(ctx)
-	if err != nil {
-		return fmt.Errorf("looking for unfinished issuances: %w", err)
-	}
-	for _, c := range all {
-		// What seems to come, by far, is of a clock that has been set back since.
-		if old := time.Since(c.Created); old < age && old > -time.Minute && age > 0 {
-			continue
-		}
-		err := errors.New("its issuer is not configured any more")
-		if iss := s.issuer(c.Issuer); iss != nil {
-			err = iss.Finish(ctx, &c)
-		}
-		switch {
-		case err == nil:
-			s.log.Warn("finished an issuance that had been cut short", "serial", c.Serial, "order", c.Order)
-		case !errors.Is(err, store.ErrConflict): // a conflict: its own request has finished it
-			s.log.Error("an issuance that was cut short can't be finished", "serial", c.Serial, "issuer", c.Issuer, "err", err)
-		}
-	}
-	return nil
 }
 
 func (s *Server) issuer(name string) *issuer.Issuer {
@@ -209,7 +204,8 @@ func (s *Server) ownNames() ([]identifier.Identifier, error) {
 	return mayCertify(s.issuers[0], ids)
 }
 
-// upkeep does what has to be done now and then.
+// upkeep keeps fresh what this server has for itself: OCSP responses, and its own
+// certificate.
 func (s *Server) upkeep(ctx context.Context) {
 	tick := time.NewTicker(upkeepEvery)
 	defer tick.Stop()
@@ -219,16 +215,14 @@ func (s *Server) upkeep(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if err := s.finishIssuances(ctx, unfinishedAge); err != nil {
-			s.log.Error("finishing issuances", "err", err)
-		}
 		if err := s.ocsp.Renew(ctx); err != nil {
 			s.log.Error("signing OCSP responses ahead", "err", err)
 		}
-		if s.own != nil {
-			if err := s.own.keepFresh(ctx); err != nil {
-				s.log.Error("renewing the server's own certificate", "err", err)
-			}
+		if s.own == nil {
+			continue
+		}
+		if err := s.own.keepFresh(ctx); err != nil {
+			s.log.Error("renewing the server's own certificate", "err", err)
 		}
 	}
 }

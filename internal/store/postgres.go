@@ -111,7 +111,10 @@ func (s *Store) openPostgres(ctx context.Context, database string) error {
 	db.SetMaxIdleConns(int(c.MaxConns))
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	s.read, s.postgres = db, &postgres{db}
-	return s.migratePostgres(ctx)
+	if err := s.openQueue(ctx, c); err != nil {
+		return err
+	}
+	return mayNotCreate(s.migratePostgres(ctx))
 }
 
 func setDefault(params map[string]string, key, value string) {
@@ -152,7 +155,10 @@ func (s *Store) migratePostgres(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return bringUp(ctx, p)
+	if err := bringUp(ctx, p); err != nil {
+		return err
+	}
+	return s.migrateQueuePostgres(ctx, l)
 }
 
 // do runs fn in a transaction of its own, and again, from the start, when it had to give

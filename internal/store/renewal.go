@@ -76,8 +76,8 @@ func (s *Store) RenewalCalls(ctx context.Context) ([]RenewalCall, error) {
 		return c, row.Scan(&c.ID, &c.Selection, &c.ExplanationURL, timeColumn{&c.Created}, timeColumn{&c.Until}, timeColumn{&c.Undone},
 			&c.Certificates, &c.Replaced)
 	}, `SELECT l.id, l.selection, l.explanation_url, l.created_at, l.until, l.undone_at,
-			(SELECT COUNT(*) FROM renewal_window w WHERE w.call_id = l.id),
-			(SELECT COUNT(*) FROM renewal_window w JOIN certificate c ON c.serial = w.serial WHERE w.call_id = l.id AND c.replaced_by IS NOT NULL)
+			l.removed + (SELECT COUNT(*) FROM renewal_window w WHERE w.call_id = l.id),
+			l.removed_replaced + (SELECT COUNT(*) FROM renewal_window w JOIN certificate c ON c.serial = w.serial WHERE w.call_id = l.id AND c.replaced_by IS NOT NULL)
 		FROM renewal_call l ORDER BY l.id DESC`)
 }
 

@@ -67,7 +67,10 @@ func (s *Store) migrateSQLite(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	return bringUp(ctx, p)
+	if err := bringUp(ctx, p); err != nil {
+		return err
+	}
+	return s.migrateQueueSQLite(ctx)
 }
 
 // short tells whether SQLite is short of disk, memory, files or time: the disk is full or

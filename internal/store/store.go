@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/pressly/goose/v3"
 
 	"vidimus/internal/acme"
@@ -36,8 +37,9 @@ type Store struct {
 	write *sql.DB // SQLite: one connection, for writes
 	read  *sql.DB // PostgreSQL: for everything
 
-	writes   writer    // SQLite's
-	postgres *postgres // nil with SQLite
+	writes   writer        // SQLite's
+	postgres *postgres     // nil with SQLite
+	pool     *pgxpool.Pool // see Queue; nil with SQLite
 
 	see         atomic.Pointer[func(audit.Event)] // see Observe
 	changes     atomic.Int64                      // see Stats
@@ -85,6 +87,9 @@ func bringUp(ctx context.Context, p *goose.Provider) error {
 // Close closes the database.
 func (s *Store) Close() error {
 	var errs []error
+	if s.pool != nil {
+		s.pool.Close()
+	}
 	for _, db := range []*sql.DB{s.read, s.write} {
 		if db != nil {
 			errs = append(errs, db.Close())

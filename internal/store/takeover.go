@@ -25,7 +25,7 @@ func (s *Store) TakeOver(ctx context.Context, age time.Duration, limit int) (all
 	if s.postgres != nil {
 		skip = " FOR UPDATE SKIP LOCKED"
 	}
-	old := fmt.Sprintf(`started_at <= %s - %d`, s.clock(), age.Milliseconds())
+	old := s.begunBefore(age)
 	err = s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		authzs, err := collect(ctx, tx, scanAuthz, `UPDATE authz SET started_at = `+s.clock()+` WHERE id IN
 				(SELECT id FROM authz WHERE started_at > 0 AND `+old+` ORDER BY started_at, id LIMIT $1`+skip+`) AND `+old+`
@@ -34,4 +34,14 @@ func (s *Store) TakeOver(ctx context.Context, age time.Duration, limit int) (all
 		return err
 	})
 	return all, err
+}
+
+// Abandoned tells whether there is anything for [Store.TakeOver].
+func (s *Store) Abandoned(ctx context.Context, age time.Duration) (bool, error) {
+	return one(ctx, s.read, func(row scanner) (yes bool, err error) { return yes, row.Scan(&yes) },
+		`SELECT EXISTS (SELECT 1 FROM authz WHERE started_at > 0 AND `+s.begunBefore(age)+`)`)
+}
+
+func (s *Store) begunBefore(age time.Duration) string {
+	return fmt.Sprintf(`started_at <= %s - %d`, s.clock(), age.Milliseconds())
 }

@@ -23,6 +23,13 @@ func TestOfManyServersOneTakesAValidationOver(t *testing.T) {
 		if err := s.updateOne(t.Context(), `UPDATE authz SET started_at = 2 WHERE id = $1`, authzs[1].ID); err != nil {
 			t.Fatal(err)
 		}
+		abandoned := func(want bool) {
+			t.Helper()
+			if got, err := s.Abandoned(t.Context(), age); err != nil || got != want {
+				t.Errorf("abandoned: %v, %v; want %v", got, err, want)
+			}
+		}
+		abandoned(true)
 		seen := make(chan Challenge, 100)
 		take := func() error {
 			got, err := s.TakeOver(context.Background(), age, 1)
@@ -37,6 +44,7 @@ func TestOfManyServersOneTakesAValidationOver(t *testing.T) {
 			}
 		}
 		close(seen)
+		abandoned(false)
 		times := make(map[int64]int)
 		for c := range seen {
 			times[c.ID]++
