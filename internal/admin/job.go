@@ -52,6 +52,6 @@ up for a week.
 		}),
 	}
 	c.Flags().BoolVar(&open, "open", false, "only those that are not done, or were given up")
-	c.Flags().IntVar(&limit, "limit", 50, "at most so many")
+	c.Flags().IntVar(&limit, "limit", 50, "at most this `NUMBER`")
 	return c
 }
