@@ -38,7 +38,7 @@ func (a *attempt) dial(ctx context.Context, host string, port int) (net.Conn, *a
 	if err != nil {
 		return nil, acme.Problemf(acme.Connection, "connecting to %s: %v", host, reason(err))
 	}
-	a.connected(conn.RemoteAddr().String())
+	a.connected(conn.RemoteAddr())
 	return conn, nil
 }
 

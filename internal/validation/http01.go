@@ -43,22 +43,22 @@ func (a *attempt) http01(ctx context.Context) *acme.Problem {
 
 	resp, err := a.client(port).Do(req)
 	if err != nil {
-		return fetchProblem(&u, err)
+		return a.fetchProblem(&u, err)
 	}
 	defer resp.Body.Close()
-	at := resp.Request.URL // after redirects
+	at := a.shown(&u, resp.Request.URL) // after redirects
 	if resp.StatusCode != http.StatusOK {
-		return acme.Problemf(acme.Unauthorized, "%s answered %s", at, clip(resp.Status))
+		return acme.Problemf(acme.Unauthorized, "%s answered %s", at, a.status(resp))
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	switch {
 	case err != nil:
-		return acme.Problemf(acme.Connection, "reading %s: %v", at, reason(err))
+		return acme.Problemf(acme.Connection, "reading %s: %v", at, a.unquoted(err))
 	case len(body) > maxBody:
 		return acme.Problemf(acme.Unauthorized, "%s answered with more than %d bytes", at, maxBody)
 	}
 	if got := strings.TrimRight(string(body), " \t\r\n"); got != a.KeyAuthorization {
-		return acme.Problemf(acme.Unauthorized, "%s did not answer with the key authorization %q but with %q", at, a.KeyAuthorization, clip(got))
+		return acme.Problemf(acme.Unauthorized, "%s did not answer with the key authorization %q but with %s", at, a.KeyAuthorization, a.quoted(got))
 	}
 	return nil
 }
@@ -80,7 +80,7 @@ func (a *attempt) client(port int) *http.Client {
 			}
 			conn, problem := a.dial(ctx, host, n)
 			if problem != nil {
-				return nil, problem
+				return nil, a.redirected(host, problem)
 			}
 			return conn, nil
 		},
@@ -95,7 +95,7 @@ func (a *attempt) client(port int) *http.Client {
 		to := req.URL
 		port := cmp.Or(to.Port(), map[string]string{"http": "80", "https": "443"}[to.Scheme])
 		refuse := func(why string) error {
-			return acme.Problemf(acme.Connection, "redirected to %s, %s", clip(to.String()), why)
+			return acme.Problemf(acme.Connection, "redirected to %s, %s", a.target(to), why)
 		}
 		switch {
 		case len(via) >= maxRedirects:
@@ -118,7 +118,7 @@ func (a *attempt) client(port int) *http.Client {
 }
 
 // fetchProblem finds the problem document inside what the HTTP client wraps it in.
-func fetchProblem(u *url.URL, err error) *acme.Problem {
+func (a *attempt) fetchProblem(u *url.URL, err error) *acme.Problem {
 	var problem *acme.Problem
 	if errors.As(err, &problem) {
 		return acme.Problemf(problem.Type, "fetching %s: %s", u, problem.Detail)
@@ -127,5 +127,5 @@ func fetchProblem(u *url.URL, err error) *acme.Problem {
 	if errors.As(err, &ue) {
 		err = ue.Err
 	}
-	return acme.Problemf(acme.Connection, "fetching %s: %v", u, reason(err))
+	return acme.Problemf(acme.Connection, "fetching %s: %v", u, a.unquoted(err))
 }

@@ -42,7 +42,7 @@ func (a *attempt) tlsALPN01(ctx context.Context) *acme.Problem {
 		InsecureSkipVerify: true,
 	})
 	if err := tc.HandshakeContext(ctx); err != nil {
-		return acme.Problemf(acme.TLS, "TLS handshake with %s for %s: %v", addr, a.Identifier, reason(err))
+		return acme.Problemf(acme.TLS, "TLS handshake with %s for %s: %v", addr, a.Identifier, a.unquoted(err))
 	}
 	state := tc.ConnectionState()
 	why := ""

@@ -13,6 +13,7 @@ package validation
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"sync"
 	"time"
 
@@ -123,8 +124,9 @@ type attempt struct {
 	*Validator
 	Request
 
-	mu   sync.Mutex
-	seen Record // guarded by mu
+	mu     sync.Mutex
+	seen   Record // guarded by mu
+	inside bool   // it was connected to a private or special address; guarded by mu
 }
 
 func (a *attempt) prove(ctx context.Context) (until time.Time, problem *acme.Problem) {
@@ -182,10 +184,12 @@ func (a *attempt) lookup(ctx context.Context, name string, t uint16) ([]dns.RR, 
 	return answer.Records, nil
 }
 
-func (a *attempt) connected(addr string) {
+func (a *attempt) connected(addr net.Addr) {
+	tcp, ok := addr.(*net.TCPAddr)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.seen.Address = addr
+	a.seen.Address = addr.String()
+	a.inside = a.inside || !ok || !Networks(nil).Allow(tcp.AddrPort().Addr())
 }
 
 func (a *attempt) record() Record {
