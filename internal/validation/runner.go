@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -262,17 +261,18 @@ func (r *Runner) run(ctx context.Context, j job) error {
 		return nil // somebody else has recorded a result
 	}
 	c := a.Challenges[i]
-	if _, ok := r.Directories[account.Directory]; !ok && r.Directories != nil {
-		return fmt.Errorf("the ACME directory %s is not configured any more", account.Directory)
-	}
+	_, configured := r.Directories[account.Directory]
 	req := r.request(account, a.Identifier, a.Wildcard)
 	req.Subdomains = a.Subdomains
 	req.Type, req.Token, req.KeyAuthorization = c.Type, c.Token, c.Token+"."+account.Thumbprint
 	var res Result
-	if account.Status == acme.Valid {
-		res = r.Validator.Validate(ctx, req)
-	} else {
+	switch {
+	case account.Status != acme.Valid:
 		res.Problem = acme.Problemf(acme.Unauthorized, "the account is %s", account.Status)
+	case !configured && r.Directories != nil: // no server would ever come to a result
+		res.Problem = acme.Problemf(acme.Unauthorized, "this server has no ACME directory %s any more", account.Directory)
+	default:
+		res = r.Validator.Validate(ctx, req)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err() // given up, not refuted
