@@ -1,10 +1,14 @@
 package server
 
 import (
+	"bufio"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,6 +78,48 @@ func TestConnectionsAreBounded(t *testing.T) {
 	if err := <-shaken; err != nil {
 		t.Errorf("when there is room again: %v", err)
 	}
+}
+
+// So they are where there is no TLS.
+func TestConnectionsAreBoundedAtTheOtherListeners(t *testing.T) {
+	c := readConfig(t, initAt(t, t.TempDir()))
+	c.MaxConnections, c.ListenHTTP, c.ListenMetrics = 2, "127.0.0.1:0", "127.0.0.1:0"
+	s := open(t, c)
+	served(t, s)
+	for _, l := range []net.Listener{s.listen.HTTP, s.listen.Metrics} {
+		var kept []net.Conn
+		for range c.MaxConnections {
+			conn := ask(t, l.Addr())
+			if answer, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.HasPrefix(answer, "HTTP/1.1 200") {
+				t.Fatalf("%s answers %q, %v", l.Addr(), answer, err)
+			}
+			kept = append(kept, conn)
+		}
+		more := ask(t, l.Addr())
+		more.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		if n, err := more.Read(make([]byte, 1)); n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("%s answers a third connection", l.Addr())
+		}
+		kept[0].Close()
+		more.SetReadDeadline(time.Now().Add(30 * time.Second))
+		if _, err := more.Read(make([]byte, 1)); err != nil {
+			t.Errorf("%s, when there is room again: %v", l.Addr(), err)
+		}
+	}
+}
+
+// ask sends a request over a new connection, which stays open.
+func ask(t *testing.T, a net.Addr) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", a.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if _, err := io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // A client that opens and resets streams without end (CVE-2023-44487) keeps no more

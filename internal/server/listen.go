@@ -87,9 +87,7 @@ const proxyHeaderTimeout = 5 * time.Second
 // must begin with a PROXY protocol header (version 1 or 2), which says where the client
 // is; from anywhere else such a header is taken for what it is, no TLS and no HTTP.
 func guarded(l net.Listener, o *config.Operating) net.Listener {
-	if o.MaxConnections > 0 {
-		l = netutil.LimitListener(l, o.MaxConnections)
-	}
+	l = limited(l, o)
 	if len(o.Balancers) == 0 {
 		return l
 	}
@@ -100,6 +98,14 @@ func guarded(l net.Listener, o *config.Operating) net.Listener {
 			}
 			return proxyproto.SKIP, nil
 		}}
+}
+
+// limited bounds the connections that l has at once.
+func limited(l net.Listener, o *config.Operating) net.Listener {
+	if o.MaxConnections == 0 {
+		return l
+	}
+	return netutil.LimitListener(l, o.MaxConnections)
 }
 
 func from(a net.Addr, networks []netip.Prefix) bool {

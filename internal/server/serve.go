@@ -57,7 +57,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		s.gaugeJobs()
 		watched := s.httpServer(s.watched())
 		defer watched.Close() // last, so that it says to the end that the server stops
-		go func() { errs <- watched.Serve(s.listen.Metrics) }()
+		go func() { errs <- watched.Serve(limited(s.listen.Metrics, &s.config.Operating)) }()
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var upkeep sync.WaitGroup
