@@ -112,11 +112,10 @@ widens it.`,
 		Example: `  vidimusd admin certificate list --acme-id lab.example.org
   vidimusd admin certificate list --host www.example.org --issued-after 2026-01-31 --json`,
 		RunE: t.run(func(c *cobra.Command, d *directory.Directory, _ []string) error {
-			sel, err := f.selection(time.Now())
+			sel, err := f.read(c, t, d, store.Selection{Now: time.Now(), Any: true, History: !valid})
 			if err != nil {
 				return err
 			}
-			sel.Any, sel.History = true, !valid
 			w := bufio.NewWriter(c.OutOrStdout())
 			each := certificateRows(w)
 			if t.json {

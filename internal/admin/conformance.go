@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -85,7 +86,7 @@ func (f *conformanceFlags) run(c *cobra.Command, args []string, version string) 
 		}
 	})
 	if err != nil {
-		return err
+		return f.untrusted(err)
 	}
 	if f.json {
 		if err := printJSON(out, results); err != nil {
@@ -98,6 +99,17 @@ func (f *conformanceFlags) run(c *cobra.Command, args []string, version string) 
 		return fmt.Errorf("the server does not keep %d of the rules; see the cases that failed", n)
 	}
 	return nil
+}
+
+// untrusted says what to do about a server whose certificate is not trusted.
+func (f *conformanceFlags) untrusted(err error) error {
+	switch {
+	case !errors.As(err, new(x509.UnknownAuthorityError)):
+		return err
+	case f.bundle == "":
+		return fmt.Errorf("%w; name the file of the root that the server's own certificate is under: --ca-bundle FILE", err)
+	}
+	return fmt.Errorf("%w; the server's own certificate is not under those in %s (--ca-bundle)", err, f.bundle)
 }
 
 // options turns the flags into what the test wants.

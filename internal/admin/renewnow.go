@@ -43,11 +43,10 @@ that not all clients come at once.
 			if err != nil {
 				return usageError{err}
 			}
-			sel, err := f.selection(now)
+			sel, err := f.read(c, t, d, store.Selection{Now: now, Replaceable: true})
 			if err != nil {
 				return err
 			}
-			sel.Replaceable = true
 			p, err := look(c.Context(), d.Store, sel)
 			if err != nil {
 				return err

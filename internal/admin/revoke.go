@@ -37,7 +37,7 @@ accounts. It is done in batches, each by itself: if it is interrupted, run it ag
 			if err != nil {
 				return err
 			}
-			sel, err := f.selection(time.Now())
+			sel, err := f.read(c, t, d, store.Selection{Now: time.Now()})
 			if err != nil {
 				return err
 			}

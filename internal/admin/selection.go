@@ -55,31 +55,45 @@ func (f *selectionFlags) selection(now time.Time) (store.Selection, error) {
 }
 
 func (f *selectionFlags) readNames(sel *store.Selection) error {
-	add := func(to *[]string, values []string, parse func(string) (identifier.Identifier, error)) error {
-		for _, v := range values {
-			id, err := parse(v)
-			if err != nil {
-				return err
-			}
-			*to = append(*to, id.Value)
-		}
-		return nil
-	}
-	if err := add(&sel.Names, f.names, identifier.Parse); err != nil {
-		return err
-	}
-	hosts := []string{}
-	if err := errors.Join(add(&hosts, f.hosts, identifier.ParseDNS), add(&sel.Trees, f.subtrees, identifier.ParseDNS), add(&sel.ACMEIDs, f.acmeIDs, identifier.ParseDNS)); err != nil {
-		return err
-	}
-	for _, h := range hosts {
-		_, parent, _ := strings.Cut(h, ".")
-		sel.Names = append(sel.Names, h, "*."+parent)
-	}
 	if len(f.hosts) > 0 && len(f.names) > 0 {
 		return errors.New("give --host or --name, not both")
 	}
+	for _, v := range f.hosts {
+		names, err := hostNames(v)
+		if err != nil {
+			return err
+		}
+		sel.Names = append(sel.Names, names...)
+	}
+	for _, l := range []struct {
+		values []string
+		to     *[]string
+	}{{f.names, &sel.Names}, {f.subtrees, &sel.Trees}, {f.acmeIDs, &sel.ACMEIDs}} {
+		for _, v := range l.values {
+			name, err := selectedName(v)
+			if err != nil {
+				return err
+			}
+			*l.to = append(*l.to, name)
+		}
+	}
 	return nil
+}
+
+// hostNames are the names of certificates that are good for a host.
+func hostNames(host string) ([]string, error) {
+	id, err := identifier.ParseLocal(host)
+	if _, parent, ok := strings.Cut(id.Value, "."); ok && id.Type == identifier.DNS {
+		return []string{id.Value, "*." + parent}, err
+	}
+	return []string{id.Value}, err
+}
+
+// selectedName reads a name as a certificate may have it: also one of one label, such as
+// localhost, which is in the server's own.
+func selectedName(name string) (string, error) {
+	id, err := identifier.ParseLocal(name)
+	return id.Value, err
 }
 
 func (f *selectionFlags) readSerials(sel *store.Selection) error {
