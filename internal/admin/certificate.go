@@ -4,14 +4,12 @@ import (
 	"bufio"
 	"crypto/x509"
 	"encoding/hex"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -56,6 +54,7 @@ func pemOf(c store.Certificate) string {
 func certificates(t *tool) *cobra.Command {
 	show := &cobra.Command{
 		Use: "show SERIAL", Short: "Show a certificate", Args: exactly(1, "a serial number in hexadecimal"),
+		ValidArgsFunction: t.completed(serialsAt),
 		RunE: t.run(func(c *cobra.Command, d *directory.Directory, args []string) error {
 			serial := strings.ToLower(strings.ReplaceAll(args[0], ":", ""))
 			if _, err := hex.DecodeString(serial); err != nil {
@@ -117,9 +116,9 @@ widens it.`,
 				return err
 			}
 			w := bufio.NewWriter(c.OutOrStdout())
-			each := certificateRows(w)
+			each := rows(w, "SERIAL\tSTATE\tUNTIL\tACCOUNT\tNAMES", certificateRow)
 			if t.json {
-				each = jsonArray(w)
+				each = jsonRows[certificateView](w)
 			}
 			err = d.Store.Certificates(c.Context(), sel, func(cert store.Certificate) error {
 				v := viewCertificate(cert)
@@ -131,50 +130,15 @@ widens it.`,
 			return errors.Join(each(nil), w.Flush())
 		}),
 	}
-	f.add(c)
+	f.add(c, t)
 	c.Flags().BoolVar(&valid, "valid", false, "only those that are neither revoked nor ended")
 	return c
 }
 
-// certificateRows prints certificates as lines of a table, and its last ones for nil. It
-// keeps none of them, as there may be millions.
-func certificateRows(w io.Writer) func(*certificateView) error {
-	const block = 256 // lines whose columns are as wide as one another's
-	n, tw := 0, tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(tw, "SERIAL\tSTATE\tUNTIL\tACCOUNT\tNAMES")
-	return func(v *certificateView) error {
-		if n++; v == nil || n%block == 0 {
-			if err := tw.Flush(); v == nil || err != nil {
-				return err
-			}
-		}
-		account := "none"
-		if v.Account != 0 {
-			account = strconv.FormatInt(v.Account, 10)
-		}
-		_, err := fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", v.Serial, v.State, day(v.NotAfter), account, orNone(v.Names))
-		return err
+func certificateRow(v *certificateView) []string {
+	account := "none"
+	if v.Account != 0 {
+		account = strconv.FormatInt(v.Account, 10)
 	}
-}
-
-// jsonArray prints certificates as one array, and its end for nil.
-func jsonArray(w io.Writer) func(*certificateView) error {
-	next := "["
-	return func(v *certificateView) error {
-		if v == nil {
-			if next == "[" { // there was none
-				_, err := io.WriteString(w, "[]\n")
-				return err
-			}
-			_, err := io.WriteString(w, "\n]\n")
-			return err
-		}
-		data, err := json.MarshalIndent(v, "  ", "  ")
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(w, "%s\n  %s", next, data)
-		next = ","
-		return err
-	}
+	return []string{v.Serial, v.State, day(v.NotAfter), account, orNone(v.Names)}
 }

@@ -70,7 +70,7 @@ that not all clients come at once.
 			return t.done(c.OutOrStdout(), called{p, id, false}, "The windows are moved. To undo it: vidimusd admin renew-now undo %d", id)
 		}),
 	}
-	f.add(c)
+	f.add(c, t)
 	c.Flags().StringVar(&r.explanation, "explanation-url", "", "`URL` of a page that says why, for the operators of the clients")
 	c.Flags().StringVar(&r.until, "until", "", "the windows are as usual again from this `TIME` on (default: as long as the certificates)")
 	c.Flags().DurationVar(&r.over, "over", 0, "spread the windows over `TIME`, so long from now, such as 6h; 0 means that all are now")

@@ -64,7 +64,7 @@ accounts. It is done in batches, each by itself: if it is interrupted, run it ag
 			return t.revoked(c, p, n, why, false)
 		}),
 	}
-	f.add(c)
+	f.add(c, t)
 	c.Flags().StringVar(&reason, "reason", "unspecified", "`REASON` as RFC 5280 has it: unspecified, keyCompromise, affiliationChanged, superseded, cessationOfOperation or privilegeWithdrawn")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "only show what would be revoked")
 	c.Flags().BoolVar(&yes, "yes", false, "don't ask")

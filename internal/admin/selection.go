@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 
@@ -29,7 +28,7 @@ type selectionFlags struct {
 	after, before                                                     string
 }
 
-func (f *selectionFlags) add(c *cobra.Command) {
+func (f *selectionFlags) add(c *cobra.Command, t *tool) {
 	fl := c.Flags()
 	fl.StringSliceVar(&f.hosts, "host", nil, "those that are good for the host `FQDN`, by its name or by a wildcard")
 	fl.StringSliceVar(&f.names, "name", nil, "those for exactly this `NAME`, which may be a wildcard or an IP address")
@@ -41,6 +40,17 @@ func (f *selectionFlags) add(c *cobra.Command) {
 	fl.StringSliceVar(&f.issuers, "issuer", nil, "those of the issuer with this `NAME`")
 	fl.StringVar(&f.after, "issued-after", "", "those issued at this `TIME` or later, such as 2026-01-31 or 2026-01-31T12:00:00Z")
 	fl.StringVar(&f.before, "issued-before", "", "those issued before this `TIME`")
+	t.completeFlags(c, map[string]source{"host": hostsAt, "serial": serialsAt, "account": accountsAt, "acme-id": acmeIDsAt})
+	_ = c.RegisterFlagCompletionFunc("issuer", func(c *cobra.Command, _ []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+		cfg, err := t.config()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		for i := range cfg.Issuers {
+			names = append(names, cfg.Issuers[i].Name)
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	})
 }
 
 // selection understands the options; each mistake is a usage error.
@@ -123,9 +133,9 @@ func (f *selectionFlags) readKeys(sel *store.Selection) error {
 
 func (f *selectionFlags) readAccounts(sel *store.Selection) error {
 	for _, v := range f.accounts {
-		id, err := strconv.ParseInt(v[strings.LastIndex(v, "/")+1:], 10, 64)
-		if err != nil || id <= 0 {
-			return fmt.Errorf("%q is neither the number nor the URL of an account", v)
+		id, err := accountNumber(v)
+		if err != nil {
+			return err
 		}
 		sel.Accounts = append(sel.Accounts, id)
 	}

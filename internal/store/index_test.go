@@ -86,6 +86,12 @@ func everything(t *testing.T, s *Store) {
 	must(err)
 	_, err = s.Account(ctx, o.Account)
 	must(err)
+	_, err = s.AccountUse(ctx, o.Account, day)
+	must(err)
+	_, err = s.Accounts(ctx, AccountSelection{ACMEIDs: []string{"www.example.org"}}, 0, 10)
+	must(err)
+	_, err = s.NameOnRecord(ctx, "www.example.org")
+	must(err)
 	_, err = s.AccountByKey(ctx, "main", "other")
 	if err != ErrNotFound {
 		t.Fatal(err)
