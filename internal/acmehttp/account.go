@@ -59,7 +59,8 @@ func (s *Server) newAccount(r *request) (reply, error) {
 	if err := checkContacts(in.Contact); err != nil {
 		return reply{}, err
 	}
-	a := store.Account{Directory: r.dir.Name, Thumbprint: r.signer.thumbprint, Status: acme.Valid, Contact: in.Contact, Created: s.Now()}
+	a := store.Account{Directory: r.dir.Name, Thumbprint: r.signer.thumbprint, Status: acme.Valid, Contact: in.Contact, Created: s.Now(),
+		UserAgent: clip(r.http.UserAgent()), Address: r.http.RemoteAddr}
 	if a.JWK, err = r.signer.key.MarshalJSON(); err != nil {
 		return reply{}, fmt.Errorf("encoding an account key: %w", err)
 	}

@@ -116,7 +116,7 @@ func (s *server) acmeID(names ...string) store.Credentials {
 			s.t.Fatal(err)
 		}
 	}
-	_, c, err := s.dir.AddACMEID(s.t.Context(), names[0], names)
+	_, c, err := s.dir.AddACMEID(s.t.Context(), directory.Team, names[0], names)
 	if err != nil {
 		s.t.Fatal(err)
 	}

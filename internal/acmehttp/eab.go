@@ -55,7 +55,7 @@ func (s *Server) checkBinding(r *request, raw json.RawMessage) (kid string, aid 
 	kid = header.KeyID
 	aid, cause := s.Directory.Binding(r.http.Context(), kid)
 	switch {
-	case errors.Is(cause, directory.ErrUnknownCredentials), errors.Is(cause, directory.ErrUsedCredentials), errors.Is(cause, directory.ErrInvalidACMEID):
+	case errors.Is(cause, directory.ErrUnknownCredentials), errors.Is(cause, directory.ErrUsedCredentials), errors.Is(cause, directory.ErrInvalidACMEID), errors.Is(cause, directory.ErrSuspendedACMEID):
 		aid.HMACKey = noKey
 	case cause != nil:
 		return fail(cause)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vidimus/internal/certificate"
+	"vidimus/internal/directory"
 	"vidimus/internal/store"
 )
 
@@ -64,7 +65,7 @@ func TestAnAccountOfAnACMEIDWithTheNamesRevokes(t *testing.T) {
 	if _, err := s.dir.AddHost(t.Context(), "y.example.org", nil); err != nil {
 		t.Fatal(err)
 	}
-	_, cred, err := s.dir.AddACMEID(t.Context(), "y.example.org", []string{"www.example.org", "mail.example.org"})
+	_, cred, err := s.dir.AddACMEID(t.Context(), directory.Team, "y.example.org", []string{"www.example.org", "mail.example.org"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"vidimus/internal/acmehttp"
+	"vidimus/internal/directory"
 	"vidimus/internal/issuer"
 )
 
@@ -63,7 +64,7 @@ func TestStagingUsesUpNoCredentials(t *testing.T) {
 	if a, err := s.store.ACMEID(t.Context(), "www.example.org"); err != nil || len(a.Accounts) != 1 {
 		t.Errorf("the ACME-ID has the accounts %v, %v; want the real one", a.Accounts, err)
 	}
-	if err := s.dir.RemoveACMEID(t.Context(), "www.example.org"); err != nil {
+	if err := s.dir.RemoveACMEID(t.Context(), directory.Team, "www.example.org"); err != nil {
 		t.Fatal(err)
 	}
 	second.post("/new-order", orderFor("www.example.org")).problem("unauthorized", 403)

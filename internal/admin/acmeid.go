@@ -25,14 +25,14 @@ when no other is named. Its EAB credentials (key ID and HMAC key) are printed no
 never again; they are good for one registration.`,
 		Args: exactly(1, "the FQDN of a host"),
 		RunE: t.run(func(c *cobra.Command, d *directory.Directory, args []string) error {
-			a, cred, err := d.AddACMEID(c.Context(), args[0], names)
+			a, cred, err := d.AddACMEID(c.Context(), directory.Team, args[0], names)
 			if err != nil {
 				return err
 			}
 			return t.credentials(c.OutOrStdout(), a, cred)
 		}),
 	}
-	add.Flags().StringSliceVar(&names, "name", nil, "a `FQDN` that it may manage; can be repeated")
+	add.Flags().StringSliceVar(&names, "name", nil, "a `NAME` that it may manage: of a host, or a wildcard; can be repeated")
 	list := &cobra.Command{
 		Use: "list", Short: "List all ACME-IDs", Args: exactly(0, ""),
 		RunE: t.run(func(c *cobra.Command, d *directory.Directory, _ []string) error {
@@ -69,7 +69,7 @@ never again; they are good for one registration.`,
 host. Certificates stay good until they end, unless they are revoked: vidimusd admin
 certificate revoke --acme-id FQDN`,
 		RunE: t.run(func(c *cobra.Command, d *directory.Directory, args []string) error {
-			if err := d.RemoveACMEID(c.Context(), args[0]); err != nil {
+			if err := d.RemoveACMEID(c.Context(), directory.Team, args[0]); err != nil {
 				return err
 			}
 			return t.done(c.OutOrStdout(), map[string]string{"removed": args[0]}, "Removed ACME-ID %s; its account no longer works.", args[0])
@@ -82,7 +82,7 @@ certificate revoke --acme-id FQDN`,
 another one has registered with them.`,
 		Args: exactly(1, "the FQDN of an ACME-ID"),
 		RunE: t.run(func(c *cobra.Command, d *directory.Directory, args []string) error {
-			a, cred, err := d.NewCredentials(c.Context(), args[0], stop)
+			a, cred, err := d.NewCredentials(c.Context(), directory.Team, args[0], stop)
 			if err != nil {
 				return err
 			}
@@ -96,15 +96,15 @@ another one has registered with them.`,
 			if len(added)+len(removed) == 0 {
 				return usageError{errors.New("say what is to change, by --add or --remove; the names are shown by: vidimusd admin acme-id show " + args[0])}
 			}
-			a, err := d.ChangeNames(c.Context(), args[0], added, removed)
+			a, err := d.ChangeNames(c.Context(), directory.Team, args[0], 0, added, removed)
 			if err != nil {
 				return err
 			}
 			return t.done(c.OutOrStdout(), acmeIDView{a, state(a)}, "ACME-ID %s may manage: %s", a.FQDN, orNone(a.Names))
 		}),
 	}
-	set.Flags().StringSliceVar(&added, "add", nil, "a `FQDN` to add; can be repeated")
-	set.Flags().StringSliceVar(&removed, "remove", nil, "a `FQDN` to take out; can be repeated")
+	set.Flags().StringSliceVar(&added, "add", nil, "a `NAME` to add; can be repeated")
+	set.Flags().StringSliceVar(&removed, "remove", nil, "a `NAME` to take out; can be repeated")
 	return group("acme-id", "Manage the ACME-IDs", add, list, show, set, renew, remove)
 }
 

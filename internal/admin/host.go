@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/mail"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,11 +14,12 @@ import (
 )
 
 func hosts(t *tool) *cobra.Command {
-	var logins []string
+	var logins, groups []string
 	add := &cobra.Command{
 		Use: "add FQDN", Short: "Enter a host, and who is responsible for it", Args: exactly(1, "the host's FQDN"),
+		Long: "Enter a host, and who is responsible for it: the CA team when nobody is named.",
 		RunE: t.run(func(c *cobra.Command, d *directory.Directory, args []string) error {
-			fqdn, err := d.AddHost(c.Context(), args[0], logins)
+			fqdn, err := d.AddHost(c.Context(), args[0], append(directory.People(logins), directory.Groups(groups)...))
 			if err != nil {
 				return err
 			}
@@ -29,6 +31,7 @@ func hosts(t *tool) *cobra.Command {
 		}),
 	}
 	add.Flags().StringSliceVar(&logins, "person", nil, "`LOGIN` of a person responsible for it; can be repeated")
+	add.Flags().StringSliceVar(&groups, "group", nil, "`NAME` of a group responsible for it; can be repeated")
 	list := &cobra.Command{
 		Use: "list", Short: "List all hosts", Args: exactly(0, ""),
 		RunE: t.run(func(c *cobra.Command, d *directory.Directory, _ []string) error {
@@ -41,9 +44,9 @@ func hosts(t *tool) *cobra.Command {
 				if all[i], err = d.Store.Host(c.Context(), all[i].FQDN); err != nil {
 					return err
 				}
-				rows[i] = []string{all[i].FQDN, orNone(all[i].People), orNone(all[i].ACMEIDs)}
+				rows[i] = []string{all[i].FQDN, answerable(all[i]), orNone(all[i].ACMEIDs)}
 			}
-			return t.list(c.OutOrStdout(), all, "HOST\tPEOPLE\tACME-IDS", rows)
+			return t.list(c.OutOrStdout(), all, "HOST\tRESPONSIBLE\tACME-IDS", rows)
 		}),
 	}
 	show := &cobra.Command{
@@ -57,7 +60,7 @@ func hosts(t *tool) *cobra.Command {
 			if err != nil {
 				return notThere(err, "there is no host %s", fqdn)
 			}
-			return t.show(c.OutOrStdout(), h, [2]string{"Host", h.FQDN}, [2]string{"People", orNone(h.People)},
+			return t.show(c.OutOrStdout(), h, [2]string{"Host", h.FQDN}, [2]string{"Responsible", answerable(h)},
 				[2]string{"ACME-IDs", orNone(h.ACMEIDs)}, [2]string{"Since", day(h.Created)})
 		}),
 	}
@@ -76,23 +79,46 @@ are revoked: vidimusd admin certificate revoke --host FQDN`,
 	return group("host", "Manage the hosts", add, list, show, responsible(t), remove)
 }
 
+// answerable says who is responsible for a host.
+func answerable(h store.Host) string {
+	all := h.People
+	for _, g := range h.Groups {
+		all = append(all, "group "+g)
+	}
+	switch {
+	case len(all) > 0:
+		return strings.Join(all, ", ")
+	case h.Team:
+		return "the CA team"
+	}
+	return "nobody"
+}
+
 func responsible(t *tool) *cobra.Command {
-	var added, removed []string
+	var added, removed, addedGroups, removedGroups []string
+	var team bool
 	c := &cobra.Command{
 		Use: "people FQDN --add LOGIN --remove LOGIN", Short: "Change who is responsible for a host", Args: exactly(1, "the host's FQDN"),
+		Long: `Change who is responsible for a host: people, and groups of people. When the last one is
+removed nobody is, and no ACME-ID gets certificates for it until somebody is again, or,
+with --ca-team, the CA team.`,
 		RunE: t.run(func(c *cobra.Command, d *directory.Directory, args []string) error {
-			if len(added)+len(removed) == 0 {
+			if len(added)+len(removed)+len(addedGroups)+len(removedGroups) == 0 && !team {
 				return usageError{errors.New("say what is to change, by --add or --remove; who there is now is shown by: vidimusd admin host show " + args[0])}
 			}
-			h, err := d.ChangePeople(c.Context(), args[0], added, removed)
+			h, err := d.ChangeParties(c.Context(), args[0], append(directory.People(added), directory.Groups(addedGroups)...),
+				append(directory.People(removed), directory.Groups(removedGroups)...), team)
 			if err != nil {
 				return err
 			}
-			return t.done(c.OutOrStdout(), h, "Responsible for %s: %s", h.FQDN, orNone(h.People))
+			return t.done(c.OutOrStdout(), h, "Responsible for %s: %s", h.FQDN, answerable(h))
 		}),
 	}
 	c.Flags().StringSliceVar(&added, "add", nil, "`LOGIN` of a person to add; can be repeated")
 	c.Flags().StringSliceVar(&removed, "remove", nil, "`LOGIN` of a person to take out; can be repeated")
+	c.Flags().StringSliceVar(&addedGroups, "add-group", nil, "`NAME` of a group to add; can be repeated")
+	c.Flags().StringSliceVar(&removedGroups, "remove-group", nil, "`NAME` of a group to take out; can be repeated")
+	c.Flags().BoolVar(&team, "ca-team", false, "the CA team is responsible from now on, and nobody else")
 	return c
 }
 
@@ -157,5 +183,5 @@ func people(t *tool) *cobra.Command {
 			return t.done(c.OutOrStdout(), map[string]string{"removed": args[0]}, "Removed person %s.", args[0])
 		}),
 	}
-	return group("person", "Manage the people who are responsible for hosts", add, list, show, remove)
+	return group("person", "Manage the people who are responsible for hosts", add, list, show, role(t), remove)
 }

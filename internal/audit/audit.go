@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -20,6 +21,7 @@ type Actor struct {
 	ACMEID   string `json:"acme_id,omitempty"`  // FQDN of the ACME-ID that the account is bound to
 	Address  string `json:"address,omitempty"`  // where the request came from
 	Request  string `json:"request,omitempty"`  // its ID, as the log and the client have it
+	Person   string `json:"person,omitempty"`   // login, in the portal
 	Operator string `json:"operator,omitempty"` // user of the operating system who ran vidimusd
 }
 
@@ -55,9 +57,18 @@ const (
 	ACMEIDRemoved Action = "acme-id.removed"
 	HostCreated   Action = "host.created"
 	HostRemoved   Action = "host.removed"
-	HostPeople    Action = "host.people-changed"
+	HostPeople    Action = "host.people-changed" // also groups
 	PersonCreated Action = "person.created"
 	PersonRemoved Action = "person.removed"
+	PersonRole    Action = "person.role-changed"
+	GroupCreated  Action = "group.created"
+	GroupChanged  Action = "group.members-changed"
+	GroupRemoved  Action = "group.removed"
+
+	Suspended         Action = "suspension.begun" // object: what was suspended
+	Resumed           Action = "suspension.ended"
+	WildcardsAllowed  Action = "wildcards.allowed" // object: the subtree
+	WildcardsWithheld Action = "wildcards.withheld"
 
 	Validated        Action = "authorization.validated" // object: the name; result: valid or invalid
 	AuthzDeactivated Action = "authorization.deactivated"
@@ -80,7 +91,7 @@ const (
 func (a Action) AboutPermission() bool {
 	kind, _, _ := strings.Cut(string(a), ".")
 	switch kind {
-	case "account", "credentials", "acme-id", "host", "person", "server":
+	case "account", "credentials", "acme-id", "host", "person", "group", "suspension", "wildcards", "server":
 		return true
 	}
 	return false
@@ -129,4 +140,23 @@ func (r *Row) Sum(previous string) string {
 		text(s)
 	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// Name is who an [Actor] on record is, for people to read.
+func Name(actor json.RawMessage) string {
+	var a Actor
+	if err := json.Unmarshal(actor, &a); err != nil {
+		return string(actor)
+	}
+	switch {
+	case a.Person != "":
+		return a.Person
+	case a.Operator != "":
+		return a.Operator + " (command line)"
+	case a.ACMEID != "":
+		return "ACME-ID " + a.ACMEID
+	case a.Account != 0:
+		return fmt.Sprintf("account %d", a.Account)
+	}
+	return "vidimusd"
 }

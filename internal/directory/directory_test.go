@@ -81,7 +81,7 @@ func refused(t *testing.T, d *directory.Directory, a store.Account, names ...str
 func TestABoundAccountMayHaveTheNamesOfItsACMEIDOnly(t *testing.T) {
 	d := open(t)
 	addHosts(t, d, "www.example.org", "mail.example.org", "other.example.org")
-	_, c, err := d.AddACMEID(t.Context(), "WWW.example.org", []string{"www.example.org", "mail.example.org"})
+	_, c, err := d.AddACMEID(t.Context(), directory.Team, "WWW.example.org", []string{"www.example.org", "mail.example.org"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,12 +105,12 @@ func TestABoundAccountMayHaveTheNamesOfItsACMEIDOnly(t *testing.T) {
 func TestRemovingTheNamingHostStopsTheACMEIDForEver(t *testing.T) {
 	d := open(t)
 	addHosts(t, d, "www.example.org", "mail.example.org")
-	_, c, err := d.AddACMEID(t.Context(), "www.example.org", []string{"mail.example.org"})
+	_, c, err := d.AddACMEID(t.Context(), directory.Team, "www.example.org", []string{"mail.example.org"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	a := register(t, d, c.KID, "k1")
-	_, fresh, err := d.NewCredentials(t.Context(), "www.example.org", false)
+	_, fresh, err := d.NewCredentials(t.Context(), directory.Team, "www.example.org", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestRemovingTheNamingHostStopsTheACMEIDForEver(t *testing.T) {
 	if _, err := d.Binding(t.Context(), fresh.KID); !errors.Is(err, directory.ErrInvalidACMEID) {
 		t.Errorf("its credentials: %v, want ErrInvalidACMEID", err)
 	}
-	if _, _, err := d.AddACMEID(t.Context(), "www.example.org", nil); err != nil {
+	if _, _, err := d.AddACMEID(t.Context(), directory.Team, "www.example.org", nil); err != nil {
 		t.Errorf("a new ACME-ID for the returned host: %v", err)
 	}
 }
@@ -136,7 +136,7 @@ func TestRemovingTheNamingHostStopsTheACMEIDForEver(t *testing.T) {
 func TestCredentialsAreGoodForOneRegistration(t *testing.T) {
 	d := open(t)
 	addHosts(t, d, "www.example.org")
-	_, c, err := d.AddACMEID(t.Context(), "www.example.org", nil)
+	_, c, err := d.AddACMEID(t.Context(), directory.Team, "www.example.org", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestCredentialsAreGoodForOneRegistration(t *testing.T) {
 	}
 
 	// New credentials: the old account works until the new one is there.
-	_, c2, err := d.NewCredentials(t.Context(), "www.example.org", false)
+	_, c2, err := d.NewCredentials(t.Context(), directory.Team, "www.example.org", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestCredentialsAreGoodForOneRegistration(t *testing.T) {
 		t.Errorf("old account is %s after the new one registered", got)
 	}
 	// Or it stops at once.
-	if _, _, err := d.NewCredentials(t.Context(), "www.example.org", true); err != nil {
+	if _, _, err := d.NewCredentials(t.Context(), directory.Team, "www.example.org", true); err != nil {
 		t.Fatal(err)
 	}
 	if got := account(t, d, third.ID).Status; got != acme.Revoked {
@@ -177,20 +177,20 @@ func TestWhatIsNotThereIsSaidInOneSentence(t *testing.T) {
 	d := open(t)
 	ctx := context.Background()
 	addHosts(t, d, "www.example.org")
-	if _, _, err := d.AddACMEID(ctx, "www.example.org", nil); err != nil {
+	if _, _, err := d.AddACMEID(ctx, directory.Team, "www.example.org", nil); err != nil {
 		t.Fatal(err)
 	}
 	_, errTwice := d.AddHost(ctx, "www.example.org", nil)
-	_, errPerson := d.AddHost(ctx, "a.example.org", []string{"nobody"})
+	_, errPerson := d.AddHost(ctx, "a.example.org", directory.People([]string{"nobody"}))
 	_, errWild := d.AddHost(ctx, "*.example.org", nil)
-	_, _, errID := d.AddACMEID(ctx, "www.example.org", nil)
-	_, _, errNoHost := d.AddACMEID(ctx, "b.example.org", nil)
-	_, _, errSet := d.AddACMEID(ctx, "www.example.org", []string{"c.example.org"})
-	_, _, errNew := d.NewCredentials(ctx, "b.example.org", false)
-	_, errNames := d.ChangeNames(ctx, "www.example.org", nil, []string{"d.example.org"})
-	_, errStranger := d.ChangePeople(ctx, "www.example.org", nil, []string{"nobody"})
-	_, errNewPerson := d.ChangePeople(ctx, "www.example.org", []string{"eve"}, nil)
-	_, errPeople := d.ChangePeople(ctx, "g.example.org", []string{"nobody"}, nil)
+	_, _, errID := d.AddACMEID(ctx, directory.Team, "www.example.org", nil)
+	_, _, errNoHost := d.AddACMEID(ctx, directory.Team, "b.example.org", nil)
+	_, _, errSet := d.AddACMEID(ctx, directory.Team, "www.example.org", []string{"c.example.org"})
+	_, _, errNew := d.NewCredentials(ctx, directory.Team, "b.example.org", false)
+	_, errNames := d.ChangeNames(ctx, directory.Team, "www.example.org", 0, nil, []string{"d.example.org"})
+	_, errStranger := d.ChangeParties(ctx, "www.example.org", nil, directory.People([]string{"nobody"}), false)
+	_, errNewPerson := d.ChangeParties(ctx, "www.example.org", directory.People([]string{"eve"}), nil, false)
+	_, errPeople := d.ChangeParties(ctx, "g.example.org", directory.People([]string{"nobody"}), nil, false)
 	for want, err := range map[string]error{
 		"nobody is not responsible for host www.example.org":          errStranger,
 		"admin person add eve":                                        errNewPerson,
@@ -204,7 +204,7 @@ func TestWhatIsNotThereIsSaidInOneSentence(t *testing.T) {
 		"there is no ACME-ID b.example.org":                           errNew,
 		"d.example.org is not among the names of ACME-ID www.example": errNames,
 		"there is no host e.example.org":                              d.RemoveHost(ctx, "e.example.org"),
-		"there is no ACME-ID f.example.org":                           d.RemoveACMEID(ctx, "f.example.org"),
+		"there is no ACME-ID f.example.org":                           d.RemoveACMEID(ctx, directory.Team, "f.example.org"),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want an error with %q", err, want)
@@ -230,7 +230,7 @@ func TestOpenAccountsNeedChallenges(t *testing.T) {
 func TestARefusalTellsThatTheACMEIDHasEnded(t *testing.T) {
 	d := open(t)
 	addHosts(t, d, "www.example.org")
-	_, c, err := d.AddACMEID(t.Context(), "www.example.org", nil)
+	_, c, err := d.AddACMEID(t.Context(), directory.Team, "www.example.org", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

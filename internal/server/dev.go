@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"vidimus/internal/config"
+	"vidimus/internal/directory"
 	"vidimus/internal/durable"
 	"vidimus/internal/store"
 )
@@ -191,11 +192,11 @@ func (s *Server) addDemo(ctx context.Context) error {
 		}
 		for _, names := range d.hosts {
 			for _, fqdn := range names {
-				if _, err := s.dir.AddHost(ctx, fqdn, []string{d.person.Login}); err != nil {
+				if _, err := s.dir.AddHost(ctx, fqdn, directory.People([]string{d.person.Login})); err != nil {
 					return err
 				}
 			}
-			if _, _, err := s.dir.AddACMEID(ctx, names[0], names); err != nil {
+			if _, _, err := s.dir.AddACMEID(ctx, directory.Team, names[0], names); err != nil {
 				return err
 			}
 		}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"strconv"
@@ -28,18 +29,31 @@ type Account struct {
 	ACMEID        int64     // the ACME-ID it is bound to; 0 if none
 	ACMEIDFQDN    string    // whose name this is
 	ACMEIDInvalid time.Time // and since when it is invalid; zero while it is good
+	ACMEIDWhy     string    // and why, when it is known
+
+	UserAgent string // of the client that registered it
+	Address   string // and from where
+
+	Suspended    string // why an operator has suspended the account or its ACME-ID; "" while it isn't
+	AnySuspended bool   // something is suspended, perhaps a name; see [Store.Suspensions]
 }
 
 // A join would have SQLite plan the query anew each time that it runs.
 const accountColumns = `a.id, a.directory, a.thumbprint, a.jwk, a.status, a.contact, a.agreed_at, a.agreed_to, a.created_at, a.staging, a.bound,
-	a.acme_id, (SELECT i.fqdn FROM acme_id i WHERE i.id = a.acme_id), (SELECT i.invalid_at FROM acme_id i WHERE i.id = a.acme_id) FROM account a`
+	a.acme_id, (SELECT i.fqdn FROM acme_id i WHERE i.id = a.acme_id), (SELECT i.invalid_at FROM acme_id i WHERE i.id = a.acme_id), (SELECT i.invalid_why FROM acme_id i WHERE i.id = a.acme_id),
+	a.user_agent, a.address, EXISTS (SELECT 1 FROM suspension),
+	(SELECT s.reason FROM suspension s WHERE s.kind = 'account' AND s.object = CAST(a.id AS TEXT)),
+	(SELECT s.reason FROM suspension s WHERE s.kind = 'acme-id' AND s.object = (SELECT i.fqdn FROM acme_id i WHERE i.id = a.acme_id))
+	FROM account a`
 
 func scanAccount(row scanner) (a Account, err error) {
 	var acmeID sql.NullInt64
-	var fqdn, terms sql.NullString
+	var fqdn, terms, why, own, acmeIDs sql.NullString
 	err = row.Scan(&a.ID, &a.Directory, &a.Thumbprint, &a.JWK, &a.Status, jsonColumn{&a.Contact}, timeColumn{&a.Agreed}, &terms,
-		timeColumn{&a.Created}, &a.Staging, &a.Bound, &acmeID, &fqdn, timeColumn{&a.ACMEIDInvalid})
-	a.ACMEID, a.ACMEIDFQDN, a.AgreedTo = acmeID.Int64, fqdn.String, terms.String
+		timeColumn{&a.Created}, &a.Staging, &a.Bound, &acmeID, &fqdn, timeColumn{&a.ACMEIDInvalid}, &why,
+		&a.UserAgent, &a.Address, &a.AnySuspended, &own, &acmeIDs)
+	a.ACMEID, a.ACMEIDFQDN, a.AgreedTo, a.ACMEIDWhy = acmeID.Int64, fqdn.String, terms.String, why.String
+	a.Suspended = cmp.Or(own.String, acmeIDs.String)
 	return a, err
 }
 
@@ -61,10 +75,10 @@ func (s *Store) NewAccount(ctx context.Context, a *Account) error {
 
 func newAccount(ctx context.Context, tx *sql.Tx, a *Account) (err error) {
 	a.ID, err = insert(ctx, tx, `INSERT INTO account
-		(directory, thumbprint, jwk, status, contact, agreed_at, agreed_to, acme_id, bound, binding, staging, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING RETURNING id`,
+		(directory, thumbprint, jwk, status, contact, agreed_at, agreed_to, acme_id, bound, binding, staging, created_at, user_agent, address)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING RETURNING id`,
 		a.Directory, a.Thumbprint, string(a.JWK), a.Status, toJSON(a.Contact), millis(a.Agreed), nullText(a.AgreedTo),
-		sql.NullInt64{Int64: a.ACMEID, Valid: a.ACMEID != 0}, a.Bound, nullText(string(a.Binding)), a.Staging, millis(a.Created))
+		sql.NullInt64{Int64: a.ACMEID, Valid: a.ACMEID != 0}, a.Bound, nullText(string(a.Binding)), a.Staging, millis(a.Created), a.UserAgent, a.Address)
 	if err != nil {
 		return err
 	}

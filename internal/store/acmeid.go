@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"time"
 
 	"vidimus/internal/audit"
@@ -12,10 +13,12 @@ import (
 // ACMEID is a named permission: it may manage Names.
 type ACMEID struct {
 	ID            int64     `json:"-"`
-	FQDN          string    `json:"fqdn"` // the host it is named for
-	Names         []string  `json:"names"`
+	FQDN          string    `json:"fqdn"`    // the host it is named for
+	Names         []string  `json:"names"`   // of hosts, and wildcards above them
+	Version       int64     `json:"version"` // counts the changes made to it
 	Created       time.Time `json:"created"`
 	Invalid       time.Time `json:"invalid,omitzero"`        // since when; zero while it is good
+	InvalidWhy    string    `json:"invalid_why,omitempty"`   // and why, when it is known
 	KID           string    `json:"kid,omitempty"`           // of the last credentials
 	HMACKey       []byte    `json:"-"`                       // nil once used
 	CredentialsAt time.Time `json:"credentials_at,omitzero"` // when they were made
@@ -52,23 +55,25 @@ func (s *Store) AddACMEID(ctx context.Context, fqdn string, names []string, c Cr
 
 func addNames(ctx context.Context, tx *sql.Tx, id int64, names []string) error {
 	for _, n := range names {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO acme_id_name (acme_id, fqdn) VALUES ($1, $2)
-			ON CONFLICT DO NOTHING`, id, n); err != nil {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO acme_id_name (acme_id, name, fqdn) VALUES ($1, $2, $3)
+			ON CONFLICT DO NOTHING`, id, n, strings.TrimPrefix(n, "*.")); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// ChangeNames adds names to, and removes names from, the set of a valid ACME-ID.
-func (s *Store) ChangeNames(ctx context.Context, id int64, add, remove []string) error {
+// ChangeNames adds names to, and removes names from, the set of a valid ACME-ID that
+// still has this version; [ErrConflict] when it has not.
+func (s *Store) ChangeNames(ctx context.Context, id, version int64, add, remove []string) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		fqdn, err := one(ctx, tx, scanString, `SELECT fqdn FROM acme_id WHERE id = $1 AND invalid_at IS NULL`+s.lock(), id)
+		fqdn, err := changed(ctx, tx, `UPDATE acme_id SET version = version + 1
+			WHERE id = $1 AND version = $2 AND invalid_at IS NULL RETURNING fqdn`, id, version)
 		if err != nil {
 			return err
 		}
 		for _, n := range remove {
-			if err := changeOne(ctx, tx, `DELETE FROM acme_id_name WHERE acme_id = $1 AND fqdn = $2`, id, n); err != nil {
+			if err := changeOne(ctx, tx, `DELETE FROM acme_id_name WHERE acme_id = $1 AND name = $2`, id, n); err != nil {
 				return missing(err)
 			}
 		}
@@ -79,11 +84,11 @@ func (s *Store) ChangeNames(ctx context.Context, id int64, add, remove []string)
 	})
 }
 
-const acmeIDColumns = `id, fqdn, created_at, invalid_at, kid, hmac_key, credentials_at`
+const acmeIDColumns = `id, fqdn, version, created_at, invalid_at, invalid_why, kid, hmac_key, credentials_at`
 
 func scanACMEID(row scanner) (a ACMEID, err error) {
 	var kid sql.NullString
-	err = row.Scan(&a.ID, &a.FQDN, timeColumn{&a.Created}, timeColumn{&a.Invalid}, &kid, &a.HMACKey, timeColumn{&a.CredentialsAt})
+	err = row.Scan(&a.ID, &a.FQDN, &a.Version, timeColumn{&a.Created}, timeColumn{&a.Invalid}, &a.InvalidWhy, &kid, &a.HMACKey, timeColumn{&a.CredentialsAt})
 	a.KID = kid.String
 	return a, err
 }
@@ -92,7 +97,7 @@ func (s *Store) completeACMEID(ctx context.Context, a ACMEID, err error) (ACMEID
 	if err != nil {
 		return a, err
 	}
-	if a.Names, err = collect(ctx, s.read, scanString, `SELECT fqdn FROM acme_id_name WHERE acme_id = $1 ORDER BY fqdn`, a.ID); err != nil {
+	if a.Names, err = collect(ctx, s.read, scanString, `SELECT name FROM acme_id_name WHERE acme_id = $1 ORDER BY name`, a.ID); err != nil {
 		return a, err
 	}
 	a.Accounts, err = collect(ctx, s.read, func(row scanner) (id int64, err error) { return id, row.Scan(&id) },
@@ -140,7 +145,7 @@ func (s *Store) NewCredentials(ctx context.Context, id int64, c Credentials, sto
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		// First the credentials: who registers with the old ones is through, and found
 		// below, or too late.
-		fqdn, err := changed(ctx, tx, `UPDATE acme_id SET kid = $1, hmac_key = $2, credentials_at = $3
+		fqdn, err := changed(ctx, tx, `UPDATE acme_id SET kid = $1, hmac_key = $2, credentials_at = $3, version = version + 1
 			WHERE id = $4 AND invalid_at IS NULL RETURNING fqdn`, c.KID, c.HMACKey, millis(now), id)
 		if err != nil {
 			return err
@@ -155,8 +160,8 @@ func (s *Store) NewCredentials(ctx context.Context, id int64, c Credentials, sto
 // RemoveACMEID makes a valid ACME-ID invalid and empties its set; the record stays.
 func (s *Store) RemoveACMEID(ctx context.Context, id int64, now time.Time) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		fqdn, err := changed(ctx, tx, `UPDATE acme_id SET invalid_at = $1, hmac_key = NULL
-			WHERE id = $2 AND invalid_at IS NULL RETURNING fqdn`, millis(now), id)
+		fqdn, err := changed(ctx, tx, `UPDATE acme_id SET invalid_at = $1, invalid_why = $2, hmac_key = NULL
+			WHERE id = $3 AND invalid_at IS NULL RETURNING fqdn`, millis(now), "it was removed", id)
 		if err != nil {
 			return err
 		}

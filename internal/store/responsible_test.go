@@ -15,7 +15,7 @@ func TestPeopleOfAHostChange(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := s.AddHost(t.Context(), "www.example.org", []string{"ada"}, day); err != nil {
+		if err := s.AddHost(t.Context(), "www.example.org", []Party{{Name: "ada"}}, day); err != nil {
 			t.Fatal(err)
 		}
 		for _, x := range []struct {
@@ -30,7 +30,7 @@ func TestPeopleOfAHostChange(t *testing.T) {
 			{"www.example.org", []string{"ada", "nobody"}, []string{"bob"}, ErrNotFound, []string{"bob"}},
 			{"nowhere.example.org", []string{"ada"}, nil, ErrNotFound, []string{"bob"}},
 		} {
-			if err := s.ChangePeople(t.Context(), x.fqdn, x.add, x.remove); !errors.Is(err, x.err) {
+			if err := s.ChangeParties(t.Context(), x.fqdn, people(x.add), people(x.remove), false); !errors.Is(err, x.err) {
 				t.Errorf("%s +%v -%v: %v, want %v", x.fqdn, x.add, x.remove, err, x.err)
 			}
 			if h, err := s.Host(t.Context(), "www.example.org"); err != nil || !slices.Equal(h.People, x.then) {
@@ -42,4 +42,11 @@ func TestPeopleOfAHostChange(t *testing.T) {
 			t.Errorf("%d events, %v; want one for each change", n, err)
 		}
 	})
+}
+
+func people(logins []string) (all []Party) {
+	for _, l := range logins {
+		all = append(all, Party{Name: l})
+	}
+	return all
 }
