@@ -38,6 +38,8 @@ const (
 	// poll is how often River looks for jobs that it has not been told of, which it is of
 	// all that are new: by PostgreSQL, or with SQLite by the process itself.
 	poll = 5 * time.Second
+	// startMost is how long to wait for the database at the start.
+	startMost = 30 * time.Second
 	// retryMost bounds River's back-off, which grows by the fourth power of the attempts:
 	// what the work needs may be back since long.
 	retryMost = 5 * time.Minute
@@ -127,9 +129,22 @@ func connect(db *store.Store, c *river.Config) (client, error) {
 // Tallies are those of each kind of work, by its name.
 func (q *Queue) Tallies() map[string]*Tally { return q.tally }
 
-// Start begins to do jobs that are on record.
+// Start begins to do jobs that are on record. After an error the queue can't be used.
 func (q *Queue) Start(ctx context.Context) error {
-	if err := q.river.Start(context.WithoutCancel(ctx)); err != nil {
+	// River may hang here, and so might whoever waits for it, when the database does.
+	started := make(chan error, 1)
+	go func() { started <- q.river.Start(context.WithoutCancel(ctx)) }()
+	patience := time.NewTimer(startMost)
+	defer patience.Stop()
+	var err error
+	select {
+	case err = <-started:
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-patience.C:
+		err = fmt.Errorf("the database has not answered within %s; see whether it hangs, and start the server again", startMost)
+	}
+	if err != nil {
 		return fmt.Errorf("starting the background work: %w", err)
 	}
 	return nil

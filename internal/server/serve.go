@@ -64,6 +64,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	defer upkeep.Wait()
 	defer stop()
 	if err := s.jobs.Start(ctx); err != nil {
+		s.finish(ctx, servers)
 		return err
 	}
 	upkeep.Go(func() { s.upkeep(background) })

@@ -3,7 +3,7 @@ package store
 import (
 	"context"
 	"net"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -21,28 +21,42 @@ func dialBounded(ctx context.Context, network, address string) (net.Conn, error)
 	return &boundedConn{Conn: c, silence: silence}, nil
 }
 
-// boundedConn gives each read a deadline, but where the driver has set its own.
+// boundedConn gives each read a deadline, but where the driver has set its own, by which
+// it ends a read that nobody waits for any more, from another goroutine.
 type boundedConn struct {
 	net.Conn
 	silence time.Duration
-	others  atomic.Bool // a deadline of the driver's stands
+
+	mu     sync.Mutex // held while a deadline is set
+	others bool       // a deadline of the driver's stands; guarded by mu
 }
 
 func (c *boundedConn) Read(b []byte) (int, error) {
-	if !c.others.Load() {
-		if err := c.Conn.SetReadDeadline(time.Now().Add(c.silence)); err != nil {
-			return 0, err
-		}
+	if err := c.bound(); err != nil {
+		return 0, err
 	}
 	return c.Conn.Read(b)
 }
 
+func (c *boundedConn) bound() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.others {
+		return nil
+	}
+	return c.Conn.SetReadDeadline(time.Now().Add(c.silence))
+}
+
 func (c *boundedConn) SetDeadline(t time.Time) error {
-	c.others.Store(!t.IsZero())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.others = !t.IsZero()
 	return c.Conn.SetDeadline(t)
 }
 
 func (c *boundedConn) SetReadDeadline(t time.Time) error {
-	c.others.Store(!t.IsZero())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.others = !t.IsZero()
 	return c.Conn.SetReadDeadline(t)
 }

@@ -30,3 +30,24 @@ func TestASilentDatabaseIsGivenUp(t *testing.T) {
 		t.Fatalf("reading what doesn't come: %v", err)
 	}
 }
+
+// A read that is about to begin when the driver gives it up ends at once, and not when the
+// silence has lasted.
+func TestAReadThatIsGivenUpEnds(t *testing.T) {
+	for range 5000 {
+		near, far := net.Pipe()
+		c := &boundedConn{Conn: near, silence: time.Hour}
+		ended := make(chan error)
+		go func() { _, err := c.Read(make([]byte, 1)); ended <- err }()
+		go c.SetDeadline(time.Unix(1, 0))
+		select {
+		case err := <-ended:
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatal(err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("the read goes on")
+		}
+		far.Close()
+	}
+}
