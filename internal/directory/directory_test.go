@@ -3,6 +3,7 @@ package directory_test
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,11 +14,19 @@ import (
 	"vidimus/internal/directory"
 	"vidimus/internal/identifier"
 	"vidimus/internal/store"
+	"vidimus/internal/store/postgrestest"
 )
+
+func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 
 func open(t *testing.T) *directory.Directory {
 	t.Helper()
-	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "v.db"))
+	return openAt(t, filepath.Join(t.TempDir(), "v.db"))
+}
+
+func openAt(t *testing.T, database string) *directory.Directory {
+	t.Helper()
+	s, err := store.Open(t.Context(), database)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"vidimus/internal/directory"
 	"vidimus/internal/identifier"
 	"vidimus/internal/store"
+	"vidimus/internal/store/postgrestest"
 )
 
 // world is a model of the rules in the package comment, written down a second time in the
@@ -387,9 +389,13 @@ func (w *world) check() {
 // changes what isn't theirs.
 func TestPolicyHoldsForRandomMoves(t *testing.T) {
 	for seed := range uint64(12) {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+		database, where := filepath.Join(t.TempDir(), "v.db"), "SQLite"
+		if seed%4 == 3 {
+			database, where = postgrestest.URL(t), "PostgreSQL"
+		}
+		t.Run(fmt.Sprintf("seed %d, %s", seed, where), func(t *testing.T) {
 			t.Parallel()
-			w := &world{t: t, d: open(t), rnd: rand.New(rand.NewPCG(seed, 0)), people: map[string]int64{}, groups: map[string]map[string]bool{},
+			w := &world{t: t, d: openAt(t, database), rnd: rand.New(rand.NewPCG(seed, 0)), people: map[string]int64{}, groups: map[string]map[string]bool{},
 				hosts: map[string]*modelHost{}, ids: map[string]*modelID{}, wildcards: map[string]bool{},
 				suspended: map[store.SuspensionKind]map[string]bool{store.SuspendedName: {}, store.SuspendedSubtree: {}, store.SuspendedACMEID: {}}}
 			var story []string

@@ -2,7 +2,9 @@ package store
 
 import (
 	"database/sql"
+	"maps"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/jackc/pgx/v5/stdlib"
@@ -28,26 +30,7 @@ func TestRowsOfBeforeAreTakenOver(t *testing.T) {
 		`INSERT INTO certificate (serial, issuer, order_id, account_id, tbs, spki, not_before, not_after, created_at) VALUES ('4a', 'main', 5, 1, 'x', 'x', 0, 1, 0)`,
 		`INSERT INTO certificate_name (value, serial) VALUES ('a.example.org', '4a'), ('b.example.org', '4a')`,
 	}
-	test := func(t *testing.T, database, driver string, dialect goose.Dialect, m migrations) {
-		db, err := sql.Open(driver, database)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		p, err := goose.NewProvider(dialect, db, m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := p.UpTo(t.Context(), 7); err != nil {
-			t.Fatal(err)
-		}
-		for _, q := range before {
-			if _, err := db.ExecContext(t.Context(), q); err != nil {
-				t.Fatalf("%s: %v", q, err)
-			}
-		}
-		db.Close()
-		s := openAt(t, database)
+	upgraded(t, 7, before, func(t *testing.T, s *Store) {
 		o, err := s.Order(t.Context(), 5)
 		if err != nil || len(o.Authzs) != 2 || o.Authzs[0] != 7 || o.Authzs[1] != 8 {
 			t.Fatalf("order %+v, %v", o, err)
@@ -76,6 +59,32 @@ func TestRowsOfBeforeAreTakenOver(t *testing.T) {
 		if err != nil || n != 1 {
 			t.Errorf("%d certificates, %v", n, err)
 		}
+	})
+}
+
+// upgraded runs a test on both databases, of which the tables were once of a version, with
+// these rows.
+func upgraded(t *testing.T, version int64, before []string, check func(t *testing.T, s *Store)) {
+	test := func(t *testing.T, database, driver string, dialect goose.Dialect, m migrations) {
+		db, err := sql.Open(driver, database)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		p, err := goose.NewProvider(dialect, db, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.UpTo(t.Context(), version); err != nil {
+			t.Fatal(err)
+		}
+		for _, q := range before {
+			if _, err := db.ExecContext(t.Context(), q); err != nil {
+				t.Fatalf("%s: %v", q, err)
+			}
+		}
+		db.Close()
+		check(t, openAt(t, database))
 	}
 	t.Run("SQLite", func(t *testing.T) {
 		test(t, filepath.Join(t.TempDir(), "test.db"), "sqlite", goose.DialectSQLite3, migrations{toSQLite})
@@ -83,5 +92,38 @@ func TestRowsOfBeforeAreTakenOver(t *testing.T) {
 	t.Run("PostgreSQL", func(t *testing.T) {
 		stdlib.GetDefaultDriver() // which has the name pgx
 		test(t, postgrestest.URL(t), "pgx", goose.DialectPostgres, migrations{toPostgres})
+	})
+}
+
+// Who was responsible is so afterwards, by a party of the same number, and who comes later
+// gets another; a host without anybody becomes the CA team's.
+func TestPeopleOfBeforeAreResponsibleStill(t *testing.T) {
+	upgraded(t, 10, []string{
+		`INSERT INTO person (id, login, name, email, created_at) VALUES (3, 'ada', 'Ada', 'ada@example.org', 0)`,
+		`INSERT INTO host (fqdn, created_at) VALUES ('a.example.org', 0), ('b.example.org', 0)`,
+		`INSERT INTO host_person (fqdn, person_id) VALUES ('a.example.org', 3)`,
+		`INSERT INTO acme_id (id, fqdn, created_at, kid) VALUES (5, 'a.example.org', 0, 'k')`,
+		`INSERT INTO acme_id_name (acme_id, fqdn) VALUES (5, 'a.example.org'), (5, 'b.example.org')`,
+	}, func(t *testing.T, s *Store) {
+		ctx := t.Context()
+		if err := s.AddPerson(ctx, Person{Login: "bob", Created: day}); err != nil {
+			t.Fatal(err)
+		}
+		ada, err := s.Person(ctx, "ada")
+		if err != nil || ada.ID != 3 || !slices.Equal(ada.Hosts, []string{"a.example.org"}) {
+			t.Errorf("%+v, %v", ada, err)
+		}
+		if bob, err := s.Person(ctx, "bob"); err != nil || bob.ID == 3 || len(bob.Hosts) > 0 {
+			t.Errorf("%+v, %v", bob, err)
+		}
+		for fqdn, team := range map[string]bool{"a.example.org": false, "b.example.org": true} {
+			if h, err := s.Host(ctx, fqdn); err != nil || h.Team != team || !slices.Equal(h.ACMEIDs, []string{"a.example.org"}) {
+				t.Errorf("%+v, %v", h, err)
+			}
+		}
+		c, err := s.Coverage(ctx, 5, []string{"a.example.org", "b.example.org", "c.example.org"})
+		if want := map[string]CoveredName{"a.example.org": {Shared: true}, "b.example.org": {Team: true}}; err != nil || !c.Edited || !maps.Equal(c.Names, want) {
+			t.Errorf("%+v, %v", c, err)
+		}
 	})
 }
