@@ -17,8 +17,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 	"golang.org/x/sys/unix"
 )
 
@@ -114,7 +112,7 @@ func (s *Store) openPostgres(ctx context.Context, database string) error {
 	if err := s.openQueue(ctx, c); err != nil {
 		return err
 	}
-	return mayNotCreate(s.migratePostgres(ctx))
+	return mayNotCreate(s.migratePostgres(ctx, c))
 }
 
 func setDefault(params map[string]string, key, value string) {
@@ -135,30 +133,6 @@ var dialer = &net.Dialer{
 		})
 		return errors.Join(cerr, err)
 	},
-}
-
-// migratePostgres brings the tables up to date. An advisory lock keeps two replicas
-// from doing so at once.
-func (s *Store) migratePostgres(ctx context.Context) error {
-	var durable string
-	if err := s.read.QueryRowContext(ctx, `SHOW synchronous_commit`).Scan(&durable); err != nil {
-		return err
-	}
-	if durable == "off" {
-		return errors.New("its commits are not durable; run: ALTER DATABASE … SET synchronous_commit = on")
-	}
-	l, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 60), lock.WithUnlockTimeout(1, 10))
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectPostgres, s.read, migrations{toPostgres}, goose.WithSessionLocker(l))
-	if err != nil {
-		return err
-	}
-	if err := bringUp(ctx, p); err != nil {
-		return err
-	}
-	return s.migrateQueuePostgres(ctx, l)
 }
 
 // do runs fn in a transaction of its own, and again, from the start, when it had to give

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/pressly/goose/v3/lock"
 	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
@@ -32,29 +31,16 @@ func (s *Store) openQueue(ctx context.Context, c *pgxpool.Config) (err error) {
 	return err
 }
 
-// migrateQueuePostgres brings River's tables up to date, under the lock that the other
-// migrations take.
-func (s *Store) migrateQueuePostgres(ctx context.Context, l lock.SessionLocker) (err error) {
+// queueIsOld tells whether River's tables in PostgreSQL are to be brought up to date.
+func (s *Store) queueIsOld(ctx context.Context) (bool, error) {
 	m, err := queueMigrator(riverpgxv5.New(s.pool))
 	if err != nil {
-		return err
+		return false, err
 	}
-	if missing, err := m.missing(ctx); err != nil || !missing {
-		return err
-	}
-	conn, err := s.read.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	if err := l.SessionLock(ctx, conn); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, l.SessionUnlock(context.WithoutCancel(ctx), conn)) }()
-	return m.up(ctx)
+	return m.missing(ctx)
 }
 
-// migrateQueueSQLite is the same, where the caller has a lock.
+// migrateQueueSQLite brings River's tables in SQLite up to date. The caller has a lock.
 func (s *Store) migrateQueueSQLite(ctx context.Context) error {
 	m, err := queueMigrator(riversqlite.New(s.write))
 	if err != nil {
@@ -92,7 +78,9 @@ func (m migrator[TTx]) up(ctx context.Context) error {
 // mayNotCreate words that a role may not make the tables that are missing.
 func mayNotCreate(err error) error {
 	if code(err, "42501") {
-		return fmt.Errorf("its role may not make or change the tables that this version needs; run as the database's owner: GRANT CREATE ON SCHEMA public TO the role, and have the role own the tables that are there: %w", err)
+		return fmt.Errorf("%w: %w", errMayNotCreate, err)
 	}
 	return err
 }
+
+var errMayNotCreate = errors.New("its role may not make or change the tables that this version needs; run as the database's owner: GRANT CREATE ON SCHEMA public TO the role, and have the role own the tables that are there")
