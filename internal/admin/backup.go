@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"errors"
 	"path/filepath"
 	"strings"
 	"time"
@@ -11,7 +10,6 @@ import (
 	"vidimus/internal/audit"
 	"vidimus/internal/backup"
 	"vidimus/internal/directory"
-	"vidimus/internal/store"
 )
 
 func backupCommand(version string) *cobra.Command {
@@ -60,7 +58,8 @@ A PostgreSQL database is copied by its own pg_dump, which must be installed.`,
 
 func restoreCommand() *cobra.Command {
 	t := new(tool)
-	var config, database string
+	var config string
+	var db databaseFlags
 	c := &cobra.Command{
 		Use:   "restore FOLDER",
 		Short: "Put a backup back into an empty place",
@@ -73,8 +72,9 @@ revocations, ACME-IDs and hosts since then, and enter them again.`,
 		Example: `  vidimusd restore /var/backups/vidimusd-2026-01-31 --config /etc/vidimusd/vidimusd.yaml`,
 		Args:    exactly(1, "the folder of a backup"),
 		RunE: func(c *cobra.Command, args []string) error {
-			if store.HasPassword(database) {
-				return usageError{errors.New("a password in an argument is seen by others; put it into a file that PGPASSFILE names, and leave it out of --database")}
+			database, err := db.read()
+			if err != nil {
+				return err
 			}
 			ctx := audit.With(c.Context(), thisOperator())
 			m, at, err := backup.Restore(ctx, args[0], config, database, time.Now())
@@ -93,7 +93,7 @@ revocations, ACME-IDs and hosts since then, and enter them again.`,
 		},
 	}
 	c.Flags().StringVar(&config, "config", "", "the configuration `FILE` to write (default: where it was)")
-	c.Flags().StringVar(&database, "database", "", "the postgres:// `URL` of an empty database, without a password, for a backup of one")
+	db.add(c.Flags(), "an empty database, for a backup of one", "none")
 	c.Flags().BoolVar(&t.json, "json", false, "print the manifest as JSON")
 	return c
 }

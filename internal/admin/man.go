@@ -60,6 +60,7 @@ func manPage(w io.Writer, root *cobra.Command) error {
 		[2]string{"vidimusd.db", "The database, unless the configuration names one on PostgreSQL."},
 		[2]string{"vidimusd-tls.pem", "The certificate that the server issues to itself, with its key, in the folder that state: in the configuration names."})
 	section("ENVIRONMENT",
+		[2]string{databaseVariable, "The URL of the database, where a command has the option --database and it isn't given."},
 		[2]string{"PGPASSFILE, PGSSLROOTCERT, PGHOST and so on", "What the database's URL doesn't say, as with all clients of PostgreSQL."},
 		[2]string{"NOTIFY_SOCKET, WATCHDOG_USEC, LISTEN_FDS, LISTEN_FDNAMES", "Set by systemd: where it is told that the server is ready and well, and the sockets that it has opened."})
 	section("SIGNALS",

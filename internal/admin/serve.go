@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 func initCommand() *cobra.Command {
 	var o server.InitOptions
+	var db databaseFlags
 	c := &cobra.Command{
 		Use:   "init --url https://HOST[:PORT]",
 		Short: "Make a root CA, an issuing CA and a configuration",
@@ -22,7 +24,10 @@ func initCommand() *cobra.Command {
 same for a staging issuer, and vidimusd.yaml. Nothing that exists is replaced.`,
 		Example: `  vidimusd init --dir /etc/vidimusd --url https://acme.example.org --organisation "Example University"`,
 		Args:    exactly(0, ""),
-		RunE: func(c *cobra.Command, _ []string) error {
+		RunE: func(c *cobra.Command, _ []string) (err error) {
+			if o.Database, err = db.read(); err != nil {
+				return err
+			}
 			path, err := server.Init(o)
 			if err != nil {
 				return err
@@ -47,7 +52,7 @@ What to do next:
 	f.StringVar(&o.URL, "url", "", "the `URL` of the server as clients will see it")
 	f.StringVar(&o.Organisation, "organisation", "Vidimus", "the `NAME` of your organisation, for the CA certificates")
 	f.StringVar(&o.Listen, "listen", "", "`HOST:PORT` to serve ACME at (default: all addresses, the port of --url)")
-	f.StringVar(&o.Database, "database", "", "the postgres:// `URL` of the database (default: a SQLite file in FOLDER)")
+	db.add(f, "the database", "a SQLite file in FOLDER")
 	f.StringVar(&o.ListenHTTP, "listen-http", "", "`HOST:PORT` to serve revocation lists at, without TLS (default: all addresses, port 80)")
 	f.StringSliceVar(&o.Networks, "network", nil, "a private `NETWORK`, such as 10.0.0.0/8, where hosts may be validated; can be repeated")
 	c.MarkFlagRequired("url")
@@ -55,13 +60,14 @@ What to do next:
 }
 
 func checkCommand() *cobra.Command {
-	t, online := new(tool), false
+	t, ask := new(tool), false
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Say all that is wrong with the configuration",
 		Long: `Say all that is wrong with the configuration, each with its line; and if nothing is,
 what had better be otherwise (warnings) and what the server will do (notes), which leave
-the exit status 0. Run it as the user that runs the server. With --online each DNS
+the exit status 0. Run it as the user that runs the server. With --online the
+database has to answer and to take changes, though nothing is changed in it, and each DNS
 resolver has to answer, and to validate DNSSEC where the configuration requires it
 (validation.dnssec); otherwise nothing is asked of the network.`,
 		Args: exactly(0, ""),
@@ -72,18 +78,17 @@ resolver has to answer, and to validate DNSSEC where the configuration requires 
 				_, err = server.Config(t.configPath)
 				return err
 			}
-			var right []string
+			var asked online
 			if err == nil {
 				mistakes = server.TryProfiles(cfg)
 			}
-			if online && err == nil {
-				var wrong config.Mistakes
-				right, wrong = checkOnline(c.Context(), cfg)
-				mistakes = append(mistakes, wrong...)
+			if ask && err == nil {
+				asked = checkOnline(c.Context(), cfg)
+				mistakes = append(mistakes, asked.wrong...)
 			}
 			all := append(config.Mistakes{}, mistakes...)
 			if err == nil {
-				all = append(append(all, cfg.Warnings...), notes(cfg)...)
+				all = slices.Concat(all, cfg.Warnings, asked.warnings, notes(cfg))
 			}
 			if t.json {
 				if err := printJSON(c.OutOrStdout(), all); err != nil {
@@ -102,7 +107,7 @@ resolver has to answer, and to validate DNSSEC where the configuration requires 
 			for _, m := range all {
 				fmt.Fprintln(c.OutOrStdout(), m)
 			}
-			for _, line := range right {
+			for _, line := range asked.right {
 				fmt.Fprintln(c.OutOrStdout(), line)
 			}
 			for i := range cfg.Issuers {
@@ -115,7 +120,7 @@ resolver has to answer, and to validate DNSSEC where the configuration requires 
 	}
 	c.Flags().StringVar(&t.configPath, "config", "vidimusd.yaml", "the configuration `FILE`")
 	c.Flags().BoolVar(&t.json, "json", false, "print mistakes, warnings and notes as JSON")
-	c.Flags().BoolVar(&online, "online", false, "ask the DNS resolvers too")
+	c.Flags().BoolVar(&ask, "online", false, "ask the database and the DNS resolvers too")
 	return c
 }
 
@@ -167,6 +172,7 @@ database is made, and brought up to date, when it starts.`,
 
 func devCommand(version string) *cobra.Command {
 	var o server.DevOptions
+	var db databaseFlags
 	l := new(logFlags)
 	c := &cobra.Command{
 		Use:   "dev",
@@ -184,6 +190,9 @@ http-01 and tls-alpn-01 work for any name; dns-01 needs a resolver.`,
 			if err != nil {
 				return err
 			}
+			if o.Database, err = db.read(); err != nil {
+				return err
+			}
 			if o.Dir == "" {
 				if o.Dir, err = os.MkdirTemp("", "vidimusd-dev-"); err != nil {
 					return err
@@ -199,7 +208,7 @@ http-01 and tls-alpn-01 work for any name; dns-01 needs a resolver.`,
 	f.IntVar(&o.HTTP01Port, "http-01-port", 80, "the `PORT` that http-01 is validated at")
 	f.IntVar(&o.TLSALPN01Port, "tls-alpn-01-port", 443, "the `PORT` that tls-alpn-01 is validated at")
 	f.StringVar(&o.Resolver, "resolver", "", "`HOST:PORT` of the DNS resolver to validate with")
-	f.StringVar(&o.Database, "database", "", "the postgres:// `URL` of an empty database (default: a SQLite file in FOLDER)")
+	db.add(f, "an empty database", "a SQLite file in FOLDER")
 	l.add(c, "text", "warn")
 	return c
 }

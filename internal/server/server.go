@@ -124,10 +124,14 @@ func (s *Server) finishAtStart(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("looking for unfinished issuances: %w", err)
 	}
+	orphans := make(map[string]int)
 	for _, c := range all {
 		if s.issuer(c.Issuer) == nil {
-			s.log.Error("an issuance that was cut short can't be finished: its issuer is not configured any more", "serial", c.Serial, "issuer", c.Issuer)
+			orphans[c.Issuer]++
 		}
+	}
+	for name, n := range orphans {
+		s.log.Error("issuances that were cut short can't be finished, as their issuer is not configured any more", "issuer", name, "certificates", n)
 	}
 	if err := s.finishIssuances(ctx, 0); err != nil {
 		s.log.Error("issuances were cut short", "err", err)
