@@ -230,7 +230,7 @@ func (ca *CA) validate(ctx context.Context, a Account, pending []*proof, r Reque
 		}
 	}
 	if len(failures) > 0 {
-		return &AuthorizationError{failures, r.Authenticator.Hint()}
+		return &AuthorizationError{failures, hintAbout(failures, r.Authenticator)}
 	}
 	return nil
 }

@@ -337,11 +337,12 @@ func (a *Authenticator) wait(ctx context.Context, answers []answer) error {
 	return err
 }
 
+// zonesOf lists the zones of places, or of one whose zone is hidden its name.
 func zonesOf(places map[string]*authority.Place) string {
 	var zones []string
 	for _, p := range places {
-		if !slices.Contains(zones, p.Zone) {
-			zones = append(zones, p.Zone)
+		if zone := cmp.Or(p.Zone, p.Name); !slices.Contains(zones, zone) {
+			zones = append(zones, zone)
 		}
 	}
 	slices.Sort(zones)
