@@ -16,7 +16,7 @@ import (
 
 func acmeIDs(t *tool) *cobra.Command {
 	var names, added, removed []string
-	var stop bool
+	var stop, keep bool
 	add := &cobra.Command{
 		Use:   "add FQDN",
 		Short: "Make an ACME-ID that bears the FQDN of a host",
@@ -82,7 +82,14 @@ certificate revoke --acme-id FQDN`,
 another one has registered with them.`,
 		Args: exactly(1, "the FQDN of an ACME-ID"),
 		RunE: t.run(func(c *cobra.Command, d *directory.Directory, args []string) error {
-			a, cred, err := d.NewCredentials(c.Context(), directory.Team, args[0], stop)
+			bound := store.ReplaceAccounts
+			switch {
+			case stop:
+				bound = store.StopAccounts
+			case keep:
+				bound = store.KeepAccounts
+			}
+			a, cred, err := d.NewCredentials(c.Context(), directory.Team, args[0], bound)
 			if err != nil {
 				return err
 			}
@@ -90,6 +97,8 @@ another one has registered with them.`,
 		}),
 	}
 	renew.Flags().BoolVar(&stop, "stop-account", false, "stop the account that is bound now at once")
+	renew.Flags().BoolVar(&keep, "keep-account", false, "the account that is bound now stays beside the new one")
+	renew.MarkFlagsMutuallyExclusive("stop-account", "keep-account")
 	set := &cobra.Command{
 		Use: "names FQDN --add NAME --remove NAME", Short: "Change the set of names of an ACME-ID", Args: exactly(1, "the FQDN of an ACME-ID"),
 		RunE: t.run(func(c *cobra.Command, d *directory.Directory, args []string) error {

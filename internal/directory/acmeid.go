@@ -162,15 +162,15 @@ func (d *Directory) ChangeNames(ctx context.Context, e Editor, fqdn string, vers
 	return d.Store.ACMEID(ctx, a.FQDN)
 }
 
-// NewCredentials gives a valid ACME-ID new credentials. The account that is bound
-// stops when another registers with them, or with stop at once.
-func (d *Directory) NewCredentials(ctx context.Context, e Editor, fqdn string, stop bool) (store.ACMEID, store.Credentials, error) {
+// NewCredentials gives a valid ACME-ID new credentials, and says what becomes of the
+// accounts that are bound.
+func (d *Directory) NewCredentials(ctx context.Context, e Editor, fqdn string, bound store.BoundAccounts) (store.ACMEID, store.Credentials, error) {
 	a, err := d.valid(ctx, e, fqdn)
 	if err != nil {
 		return a, store.Credentials{}, err
 	}
 	c := newCredentials()
-	if err := d.Store.NewCredentials(ctx, a.ID, c, stop, d.now()); err != nil {
+	if err := d.Store.NewCredentials(ctx, a.ID, c, bound, d.now()); err != nil {
 		return a, store.Credentials{}, err
 	}
 	a, err = d.Store.ACMEID(ctx, a.FQDN)

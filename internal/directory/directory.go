@@ -49,7 +49,7 @@
 // holds hosts only: a host that is removed leaves every set. EAB credentials are good
 // for one registration; after it the HMAC key is erased. New credentials make the old
 // ones worthless at once; the account bound before works until another one has
-// registered with them, or stops at once when whoever asks for them says so.
+// registered with them, stops at once, or stays beside it, as whoever asks for them says.
 package directory
 
 import (

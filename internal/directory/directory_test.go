@@ -119,7 +119,7 @@ func TestRemovingTheNamingHostStopsTheACMEIDForEver(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := register(t, d, c.KID, "k1")
-	_, fresh, err := d.NewCredentials(t.Context(), directory.Team, "www.example.org", false)
+	_, fresh, err := d.NewCredentials(t.Context(), directory.Team, "www.example.org", store.ReplaceAccounts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestCredentialsAreGoodForOneRegistration(t *testing.T) {
 	}
 
 	// New credentials: the old account works until the new one is there.
-	_, c2, err := d.NewCredentials(t.Context(), directory.Team, "www.example.org", false)
+	_, c2, err := d.NewCredentials(t.Context(), directory.Team, "www.example.org", store.ReplaceAccounts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,8 +173,19 @@ func TestCredentialsAreGoodForOneRegistration(t *testing.T) {
 	if got := account(t, d, first.ID).Status; got != acme.Revoked {
 		t.Errorf("old account is %s after the new one registered", got)
 	}
+	// Or it stays beside the new one.
+	_, c3, err := d.NewCredentials(t.Context(), directory.Team, "www.example.org", store.KeepAccounts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fourth := register(t, d, c3.KID, "k4")
+	for _, a := range []store.Account{third, fourth} {
+		if got := account(t, d, a.ID).Status; got != acme.Valid {
+			t.Errorf("account %d is %s, though it was to stay", a.ID, got)
+		}
+	}
 	// Or it stops at once.
-	if _, _, err := d.NewCredentials(t.Context(), directory.Team, "www.example.org", true); err != nil {
+	if _, _, err := d.NewCredentials(t.Context(), directory.Team, "www.example.org", store.StopAccounts); err != nil {
 		t.Fatal(err)
 	}
 	if got := account(t, d, third.ID).Status; got != acme.Revoked {
@@ -195,7 +206,7 @@ func TestWhatIsNotThereIsSaidInOneSentence(t *testing.T) {
 	_, _, errID := d.AddACMEID(ctx, directory.Team, "www.example.org", nil)
 	_, _, errNoHost := d.AddACMEID(ctx, directory.Team, "b.example.org", nil)
 	_, _, errSet := d.AddACMEID(ctx, directory.Team, "www.example.org", []string{"c.example.org"})
-	_, _, errNew := d.NewCredentials(ctx, directory.Team, "b.example.org", false)
+	_, _, errNew := d.NewCredentials(ctx, directory.Team, "b.example.org", store.ReplaceAccounts)
 	_, errNames := d.ChangeNames(ctx, directory.Team, "www.example.org", 0, nil, []string{"d.example.org"})
 	_, errStranger := d.ChangeParties(ctx, "www.example.org", nil, directory.People([]string{"nobody"}), false)
 	_, errNewPerson := d.ChangeParties(ctx, "www.example.org", directory.People([]string{"eve"}), nil, false)

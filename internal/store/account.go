@@ -92,17 +92,20 @@ func object(id int64) string { return strconv.FormatInt(id, 10) }
 func nullText(s string) sql.NullString { return sql.NullString{String: s, Valid: s != ""} }
 
 // NewBoundAccount uses up the credentials kid of the ACME-ID a.ACMEID, revokes the
-// accounts bound to it before, and records the account, all or nothing.
+// accounts bound to it before unless they were to stay ([KeepAccounts]), and records the account, all or nothing.
 // [ErrNotFound] means that the credentials are gone: another registration was
 // first, or they were replaced.
 func (s *Store) NewBoundAccount(ctx context.Context, a *Account, kid string) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if err := changeOne(ctx, tx, `UPDATE acme_id SET hmac_key = NULL
-			WHERE id = $1 AND kid = $2 AND hmac_key IS NOT NULL AND invalid_at IS NULL`, a.ACMEID, kid); err != nil {
-			return missing(err)
-		}
-		if err := succeedAccountsOf(ctx, tx, a.ACMEID, false); err != nil {
+		keep, err := one(ctx, tx, scanBool, `UPDATE acme_id SET hmac_key = NULL
+			WHERE id = $1 AND kid = $2 AND hmac_key IS NOT NULL AND invalid_at IS NULL RETURNING keep`, a.ACMEID, kid)
+		if err != nil {
 			return err
+		}
+		if !keep {
+			if err := succeedAccountsOf(ctx, tx, a.ACMEID, false); err != nil {
+				return err
+			}
 		}
 		a.Bound = true
 		if err := newAccount(ctx, tx, a); err != nil {

@@ -139,18 +139,29 @@ func (s *Store) ACMEIDByID(ctx context.Context, id int64) (ACMEID, error) {
 	return s.completeACMEID(ctx, a, err)
 }
 
-// NewCredentials replaces the credentials of a valid ACME-ID. With stop, the
+// BoundAccounts is what becomes of the accounts that are bound to an ACME-ID when it is
+// given new credentials.
+type BoundAccounts int
+
+// What becomes of them.
+const (
+	ReplaceAccounts BoundAccounts = iota // they end when another has registered with the new credentials
+	StopAccounts                         // they end at once
+	KeepAccounts                         // they go on beside the new one
+)
+
+// NewCredentials replaces the credentials of a valid ACME-ID. With [StopAccounts], the
 // accounts bound to it are revoked in the same transaction.
-func (s *Store) NewCredentials(ctx context.Context, id int64, c Credentials, stop bool, now time.Time) error {
+func (s *Store) NewCredentials(ctx context.Context, id int64, c Credentials, bound BoundAccounts, now time.Time) error {
 	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		// First the credentials: who registers with the old ones is through, and found
 		// below, or too late.
-		fqdn, err := changed(ctx, tx, `UPDATE acme_id SET kid = $1, hmac_key = $2, credentials_at = $3, version = version + 1
-			WHERE id = $4 AND invalid_at IS NULL RETURNING fqdn`, c.KID, c.HMACKey, millis(now), id)
+		fqdn, err := changed(ctx, tx, `UPDATE acme_id SET kid = $1, hmac_key = $2, credentials_at = $3, keep = $4, version = version + 1
+			WHERE id = $5 AND invalid_at IS NULL RETURNING fqdn`, c.KID, c.HMACKey, millis(now), bound == KeepAccounts, id)
 		if err != nil {
 			return err
 		}
-		if err := record(ctx, tx, audit.Event{Action: audit.CredentialsMade, Object: fqdn, Detail: audit.Detail{"kid": c.KID}}); err != nil || !stop {
+		if err := record(ctx, tx, audit.Event{Action: audit.CredentialsMade, Object: fqdn, Detail: audit.Detail{"kid": c.KID}}); err != nil || bound != StopAccounts {
 			return err
 		}
 		return revokeAccountsOf(ctx, tx, id)

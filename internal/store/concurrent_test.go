@@ -155,7 +155,7 @@ func TestNewCredentialsWithStopLeaveNoAccount(t *testing.T) {
 					return s.NewBoundAccount(context.Background(), &a, kid)
 				},
 				func() error {
-					return s.NewCredentials(context.Background(), id, Credentials{kid + " new", []byte("new")}, true, day)
+					return s.NewCredentials(context.Background(), id, Credentials{kid + " new", []byte("new")}, StopAccounts, day)
 				})
 			if errs[0] != nil && !errors.Is(errs[0], ErrNotFound) || errs[1] != nil {
 				t.Fatal(errs)
