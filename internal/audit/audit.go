@@ -65,6 +65,16 @@ const (
 	GroupChanged  Action = "group.members-changed"
 	GroupRemoved  Action = "group.removed"
 
+	LoggedIn        Action = "login.done" // object: the person's login
+	LoginFailed     Action = "login.failed"
+	LoggedOut       Action = "login.ended" // one session
+	SessionsEnded   Action = "login.all-ended"
+	PasswordChanged Action = "password.changed"
+	PasswordRemoved Action = "password.removed"
+	TOTPEnrolled    Action = "totp.enrolled"
+	TOTPRemoved     Action = "totp.removed"
+	RecoveryUsed    Action = "totp.recovery-code-used"
+
 	Suspended         Action = "suspension.begun" // object: what was suspended
 	Resumed           Action = "suspension.ended"
 	WildcardsAllowed  Action = "wildcards.allowed" // object: the subtree

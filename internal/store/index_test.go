@@ -2,6 +2,7 @@ package store
 
 import (
 	"database/sql"
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -128,9 +129,26 @@ func everything(t *testing.T, s *Store) {
 	must(err)
 	_, err = s.WildcardsAmong(ctx, []string{"example.org"})
 	must(err)
+	loggedIn(t, s)
 	must(s.SealAudit(ctx))
 	must(s.DeactivateAuthz(ctx, z.ID, acme.Valid, &acme.Problem{}))
 	must(s.DeactivateAccount(ctx, o.Account, &acme.Problem{}))
+}
+
+// loggedIn does all that logging in does.
+func loggedIn(t *testing.T, s *Store) {
+	t.Helper()
+	ctx, later := t.Context(), day.Add(time.Hour)
+	ada, err := s.PersonAlone(ctx, "ada")
+	x := Session{Token: []byte("token"), Person: ada, Created: day, Seen: day, Ends: later, Until: later}
+	_, stale := s.StaleLogins(ctx, day, day)
+	_, found := s.Session(ctx, x.Token, day)
+	_, listed := s.Sessions(ctx, ada.ID, day)
+	errs := []error{err, stale, listed, s.NewSession(ctx, &x), s.SeeSession(ctx, x.ID, later, later, later), s.EndSession(ctx, ada, x.ID), s.RemoveStaleLogins(ctx, day, day, 10)}
+	_, ended := s.EndSessions(ctx, ada, x.ID)
+	if err := errors.Join(append(errs, ended)...); err != nil || found != ErrNotFound {
+		t.Fatal(err, found)
+	}
 }
 
 // textsOf are the statements that a connection of the pool has prepared.
