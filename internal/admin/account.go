@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"bufio"
 	"crypto"
 	"crypto/x509"
 	"encoding/base64"
@@ -84,18 +83,12 @@ is repeated widens it.
 			if err != nil {
 				return err
 			}
-			w := bufio.NewWriter(c.OutOrStdout())
-			each := rows(w, "NUMBER\tDIRECTORY\tSTATE\tSINCE\tACME-ID\tCONTACT", accountRow)
-			if t.json {
-				each = jsonRows[accountView](w)
-			}
-			if err := f.each(c, d.Store, sel, func(a store.Account) error {
-				v := viewAccount(cfg, a)
-				return each(&v)
-			}); err != nil {
-				return err
-			}
-			return errors.Join(each(nil), w.Flush())
+			return listAll(t, c.OutOrStdout(), "NUMBER\tDIRECTORY\tSTATE\tSINCE\tACME-ID\tCONTACT", accountRow, func(each func(*accountView) error) error {
+				return f.each(c, d.Store, sel, func(a store.Account) error {
+					v := viewAccount(cfg, a)
+					return each(&v)
+				})
+			})
 		}),
 	}
 	fl := c.Flags()

@@ -36,16 +36,10 @@ never again; they are good for one registration.`,
 	list := &cobra.Command{
 		Use: "list", Short: "List all ACME-IDs", Args: exactly(0, ""),
 		RunE: t.run(func(c *cobra.Command, d *directory.Directory, _ []string) error {
-			all, err := d.Store.ACMEIDs(c.Context())
-			if err != nil {
-				return err
-			}
-			values, rows := make([]acmeIDView, len(all)), make([][]string, len(all))
-			for i, a := range all {
-				values[i] = acmeIDView{a, state(a)}
-				rows[i] = []string{a.FQDN, state(a), orNone(a.Names)}
-			}
-			return t.list(c.OutOrStdout(), values, "ACME-ID\tSTATE\tNAMES", rows)
+			row := func(v *acmeIDView) []string { return []string{v.FQDN, v.State, orNone(v.Names)} }
+			return listAll(t, c.OutOrStdout(), "ACME-ID\tSTATE\tNAMES", row, func(each func(*acmeIDView) error) error {
+				return d.Store.EachACMEID(c.Context(), func(a store.ACMEID) error { return each(&acmeIDView{a, state(a)}) })
+			})
 		}),
 	}
 	show := &cobra.Command{

@@ -1,11 +1,9 @@
 package admin
 
 import (
-	"bufio"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -115,19 +113,12 @@ widens it.`,
 			if err != nil {
 				return err
 			}
-			w := bufio.NewWriter(c.OutOrStdout())
-			each := rows(w, "SERIAL\tSTATE\tUNTIL\tACCOUNT\tNAMES", certificateRow)
-			if t.json {
-				each = jsonRows[certificateView](w)
-			}
-			err = d.Store.Certificates(c.Context(), sel, func(cert store.Certificate) error {
-				v := viewCertificate(cert)
-				return each(&v)
+			return listAll(t, c.OutOrStdout(), "SERIAL\tSTATE\tUNTIL\tACCOUNT\tNAMES", certificateRow, func(each func(*certificateView) error) error {
+				return d.Store.Certificates(c.Context(), sel, func(cert store.Certificate) error {
+					v := viewCertificate(cert)
+					return each(&v)
+				})
 			})
-			if err != nil {
-				return err
-			}
-			return errors.Join(each(nil), w.Flush())
 		}),
 	}
 	f.add(c, t)

@@ -35,18 +35,10 @@ func hosts(t *tool) *cobra.Command {
 	list := &cobra.Command{
 		Use: "list", Short: "List all hosts", Args: exactly(0, ""),
 		RunE: t.run(func(c *cobra.Command, d *directory.Directory, _ []string) error {
-			all, err := d.Store.Hosts(c.Context())
-			if err != nil {
-				return err
-			}
-			rows := make([][]string, len(all))
-			for i := range all {
-				if all[i], err = d.Store.Host(c.Context(), all[i].FQDN); err != nil {
-					return err
-				}
-				rows[i] = []string{all[i].FQDN, answerable(all[i]), orNone(all[i].ACMEIDs)}
-			}
-			return t.list(c.OutOrStdout(), all, "HOST\tRESPONSIBLE\tACME-IDS", rows)
+			row := func(h *store.Host) []string { return []string{h.FQDN, answerable(*h), orNone(h.ACMEIDs)} }
+			return listAll(t, c.OutOrStdout(), "HOST\tRESPONSIBLE\tACME-IDS", row, func(each func(*store.Host) error) error {
+				return d.Store.EachHost(c.Context(), func(h store.Host) error { return each(&h) })
+			})
 		}),
 	}
 	show := &cobra.Command{
@@ -149,18 +141,10 @@ func people(t *tool) *cobra.Command {
 	list := &cobra.Command{
 		Use: "list", Short: "List all people", Args: exactly(0, ""),
 		RunE: t.run(func(c *cobra.Command, d *directory.Directory, _ []string) error {
-			all, err := d.Store.People(c.Context())
-			if err != nil {
-				return err
-			}
-			rows := make([][]string, len(all))
-			for i, p := range all {
-				if all[i], err = d.Store.Person(c.Context(), p.Login); err != nil {
-					return err
-				}
-				rows[i] = []string{p.Login, p.Name, p.Email, fmt.Sprint(len(all[i].Hosts))}
-			}
-			return t.list(c.OutOrStdout(), all, "LOGIN\tNAME\tE-MAIL\tHOSTS", rows)
+			row := func(p *store.Person) []string { return []string{p.Login, p.Name, p.Email, fmt.Sprint(len(p.Hosts))} }
+			return listAll(t, c.OutOrStdout(), "LOGIN\tNAME\tE-MAIL\tHOSTS", row, func(each func(*store.Person) error) error {
+				return d.Store.EachPerson(c.Context(), func(p store.Person) error { return each(&p) })
+			})
 		}),
 	}
 	show := &cobra.Command{

@@ -1,12 +1,28 @@
 package admin
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
 )
+
+// listAll prints what from calls its argument for, as lines of a table or as JSON, and
+// keeps little of it in memory.
+func listAll[T any](t *tool, out io.Writer, heading string, cells func(*T) []string, from func(each func(*T) error) error) error {
+	w := bufio.NewWriter(out)
+	each := jsonRows[T](w)
+	if !t.json {
+		each = rows(w, heading, cells)
+	}
+	if err := from(each); err != nil {
+		return err
+	}
+	return errors.Join(each(nil), w.Flush())
+}
 
 // rows prints values as lines of a table, and the last ones for nil. It keeps few of
 // them, as there may be millions.

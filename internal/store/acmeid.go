@@ -107,16 +107,9 @@ func (s *Store) completeACMEID(ctx context.Context, a ACMEID, err error) (ACMEID
 
 // ACMEIDs lists all ACME-IDs by FQDN, those that are invalid too.
 func (s *Store) ACMEIDs(ctx context.Context) ([]ACMEID, error) {
-	all, err := collect(ctx, s.read, scanACMEID, `SELECT `+acmeIDColumns+` FROM acme_id ORDER BY fqdn, id`)
-	if err != nil {
-		return nil, err
-	}
-	for i := range all {
-		if all[i], err = s.completeACMEID(ctx, all[i], nil); err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
+	all := []ACMEID{}
+	err := s.EachACMEID(ctx, func(a ACMEID) error { all = append(all, a); return nil })
+	return all, err
 }
 
 // ACMEID finds the ACME-ID of an FQDN: the valid one, or else the one that was
