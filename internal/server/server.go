@@ -50,6 +50,7 @@ type Server struct {
 	crls    *revocation.Publisher
 	ocsp    *revocation.Responder
 	runner  *validation.Runner
+	people  http.Handler // the portal
 	jobs    *job.Queue
 	blocked *weakkey.List
 	nonces  *nonce.Shared    // nil when no other server can be on the database
@@ -97,6 +98,9 @@ func Open(ctx context.Context, c *config.Config, l Listeners, version string, lo
 	}
 	if s.blocked, err = weakkey.Load(c.BlockedKeys...); err != nil {
 		return nil, fmt.Errorf("blocked_keys: %w", err)
+	}
+	if s.people, err = s.portal(); err != nil {
+		return nil, err
 	}
 	directories, err := policies(c)
 	if err != nil {
@@ -264,6 +268,7 @@ func (s *Server) acme(pages http.Handler) http.Handler {
 	front := acmehttp.New(c)
 	mux := http.NewServeMux()
 	mux.Handle("/acme/", front)
+	mux.Handle("/portal/", s.people)
 	mux.Handle("/", pages)
 	return mux
 }

@@ -1,0 +1,32 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+
+	"vidimus/internal/login"
+	"vidimus/internal/portal"
+)
+
+// portal is the pages for people, which are served over TLS only.
+func (s *Server) portal() (http.Handler, error) {
+	c := portal.Config{Store: s.store, Directory: s.dir, Visitors: visitors{&login.Sessions{Store: s.store}}, Log: s.log}
+	for n, iss := range s.issuers {
+		i := &s.config.Issuers[n]
+		c.Directories = append(c.Directories, portal.ACMEDirectory{Name: iss.Name, URL: s.DirectoryURL(i.Directories()[0]),
+			Staging: i.IsStaging(), Root: s.URL + "/ca/" + iss.Name + "-root.pem"})
+	}
+	return portal.New(c)
+}
+
+// visitors are the people who are logged in.
+type visitors struct{ *login.Sessions }
+
+// Visitor finds who sends a request.
+func (v visitors) Visitor(r *http.Request) (portal.Visitor, error) {
+	x, err := v.Of(r)
+	if errors.Is(err, login.ErrNoSession) {
+		err = portal.ErrNobody
+	}
+	return portal.Visitor{Person: x.Person, Editor: x.Editor, CSRF: x.CSRF}, err
+}
