@@ -76,6 +76,7 @@ type client interface {
 // Queue looks for work and does it. It is safe for concurrent use.
 type Queue struct {
 	river client
+	end   context.CancelFunc // ends what River does at once; nil while it isn't started
 	works []Work
 	log   *slog.Logger
 	tally map[string]*Tally // by name; not changed after New
@@ -129,11 +130,12 @@ func connect(db *store.Store, c *river.Config) (client, error) {
 // Tallies are those of each kind of work, by its name.
 func (q *Queue) Tallies() map[string]*Tally { return q.tally }
 
-// Start begins to do jobs that are on record. After an error the queue can't be used.
+// Start begins to do jobs that are on record. It is called once, before [Queue.Look].
 func (q *Queue) Start(ctx context.Context) error {
 	// River may hang here, and so might whoever waits for it, when the database does.
 	started := make(chan error, 1)
-	go func() { started <- q.river.Start(context.WithoutCancel(ctx)) }()
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	go func() { started <- q.river.Start(life) }()
 	patience := time.NewTimer(startMost)
 	defer patience.Stop()
 	var err error
@@ -145,8 +147,10 @@ func (q *Queue) Start(ctx context.Context) error {
 		err = fmt.Errorf("the database has not answered within %s; see whether it hangs, and start the server again", startMost)
 	}
 	if err != nil {
+		end()
 		return fmt.Errorf("starting the background work: %w", err)
 	}
+	q.end = end
 	return nil
 }
 
@@ -214,6 +218,10 @@ func (w Work) inHand(j *rivertype.JobRow, now time.Time) bool {
 // Stop lets the jobs that run come to their end, until ctx is done; then they are given
 // up, and another replica or the next start does the work.
 func (q *Queue) Stop(ctx context.Context) {
+	if q.end == nil {
+		return
+	}
+	defer q.end()
 	if q.river.Stop(ctx) == nil {
 		return
 	}

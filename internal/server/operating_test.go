@@ -265,8 +265,13 @@ func TestReloadReadsTheTLSFilesAgainAndKeepsTheOldOnAMistake(t *testing.T) {
 	c.TLS.Certificate, c.TLS.Key = file, file
 	s := open(t, c)
 	told := make(chan string, 10)
-	reload := make(chan os.Signal)
-	s.Supervise(Supervisor{Tell: func(state string) { told <- state }, Watchdog: 20 * time.Millisecond, Reload: reload})
+	reload := make(chan os.Signal, 1)
+	s.Supervise(Supervisor{Watchdog: 20 * time.Millisecond, Reload: reload, Tell: func(state string) {
+		select {
+		case told <- state:
+		case <-t.Context().Done(): // nobody listens any more
+		}
+	}})
 	_, stop := served(t, s)
 	name := func() string {
 		c, err := tls.Dial("tcp", s.listen.ACME.Addr().String(), &tls.Config{InsecureSkipVerify: true})

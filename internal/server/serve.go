@@ -63,7 +63,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	var upkeep sync.WaitGroup
 	defer upkeep.Wait()
 	defer stop()
-	if err := s.jobs.Start(ctx); err != nil {
+	if err := s.jobs.Start(ctx); err != nil && ctx.Err() == nil {
 		s.finish(ctx, servers)
 		return err
 	}
