@@ -199,6 +199,7 @@ http-01 and tls-alpn-01 work for any name; dns-01 needs a resolver.`,
 				}
 				defer os.RemoveAll(o.Dir)
 			}
+			o.Progress = c.ErrOrStderr()
 			return server.Dev(c.Context(), o, version, log, func(i server.DevInfo) { greet(c.OutOrStdout(), o, i) })
 		},
 	}
@@ -209,6 +210,7 @@ http-01 and tls-alpn-01 work for any name; dns-01 needs a resolver.`,
 	f.IntVar(&o.TLSALPN01Port, "tls-alpn-01-port", 443, "the `PORT` that tls-alpn-01 is validated at")
 	f.StringVar(&o.Resolver, "resolver", "", "`HOST:PORT` of the DNS resolver to validate with")
 	db.add(f, "an empty database", "a SQLite file in FOLDER")
+	f.IntVar(&o.DemoSize, "demo-size", 0, "make up this `NUMBER` of hosts too, with ten certificates each, people, groups, ACME-IDs and clients; 100000 take minutes and 4 GB")
 	l.add(c, "text", "warn")
 	return c
 }

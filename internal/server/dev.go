@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -28,6 +29,9 @@ type DevOptions struct {
 	TLSALPN01Port int    // 0 means 443
 	Resolver      string // HOST:PORT; "" means those of a configuration that names some, or that every name is at this machine
 	Database      string // postgres:// URL; "" means a SQLite file in Dir
+
+	DemoSize int       // how many hosts are made up besides the few that there always are
+	Progress io.Writer // told how that goes, which takes minutes for many
 }
 
 // DevInfo is the content of dev.json, which tells scripts about a server that is ready.
@@ -86,6 +90,9 @@ func Dev(ctx context.Context, o DevOptions, version string, log *slog.Logger, re
 	defer s.Close()
 	if err := s.addDemo(ctx); err != nil {
 		return fmt.Errorf("entering the demo data: %w", err)
+	}
+	if err := s.addDemoSize(ctx, o.DemoSize, o.Progress); err != nil {
+		return fmt.Errorf("making up the demo data: %w", err)
 	}
 	info, err := s.devInfo(ctx, dir)
 	if err != nil {
@@ -213,7 +220,7 @@ func (s *Server) devInfo(ctx context.Context, dir string) (DevInfo, error) {
 		return info, err
 	}
 	for _, a := range all {
-		if len(a.HMACKey) > 0 && a.Invalid.IsZero() {
+		if len(a.HMACKey) > 0 && a.Invalid.IsZero() && !strings.HasSuffix(a.FQDN, madeUp) {
 			info.EAB = append(info.EAB, DevCredentials{a.KID, base64.RawURLEncoding.EncodeToString(a.HMACKey), a.Names})
 		}
 	}
