@@ -1,9 +1,6 @@
 package acmehttp
 
 import (
-	"context"
-	"fmt"
-	"sync"
 	"time"
 
 	"vidimus/internal/acme"
@@ -12,16 +9,10 @@ import (
 	"vidimus/internal/validation"
 )
 
-const (
-	// caaFresh is how long the look at CAA records that ended a validation is good for:
-	// eight hours (CA/Browser Forum Baseline Requirements §4.2.2.1), less the time that
-	// the look and the issuing may take.
-	caaFresh = 8*time.Hour - 5*time.Minute
-	// caaTimeout bounds the look at the records of all names of an order.
-	caaTimeout = 30 * time.Second
-	// maxCAALookups is how many names of an order are looked up at once.
-	maxCAALookups = 16
-)
+// caaFresh is how long the look at CAA records that ended a validation is good for:
+// eight hours (CA/Browser Forum Baseline Requirements §4.2.2.1), less the time that
+// the look and the issuing may take.
+const caaFresh = 8*time.Hour - 5*time.Minute
 
 // checkCAA looks at the CAA records of an order's names once more, unless they were
 // looked at not long ago. authzs are the order's, or nil when the host database
@@ -31,40 +22,16 @@ func (s *Server) checkCAA(r *request, o store.Order, authzs []store.Authz) error
 	if !s.Runner.ChecksCAA(r.dir.Name) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(r.http.Context(), caaTimeout)
-	defer cancel()
-	problems := make([]*acme.Problem, len(o.Identifiers))
-	slots := make(chan struct{}, maxCAALookups)
-	var all sync.WaitGroup
-	for i, id := range o.Identifiers {
-		method := validation.MethodHostDatabase
-		if authzs != nil {
-			fresh := false
-			if method, fresh = s.validated(authzs[i], id); fresh {
-				continue
-			}
+	return s.Runner.CheckAllCAA(r.http.Context(), r.account, o.Identifiers, func(i int) string {
+		if authzs == nil {
+			return validation.MethodHostDatabase
 		}
-		slots <- struct{}{}
-		all.Go(func() {
-			defer func() { <-slots }()
-			problems[i] = s.Runner.CheckCAA(ctx, r.account, id, method)
-		})
-	}
-	all.Wait()
-	var subs []*acme.Problem
-	for i, p := range problems {
-		if p != nil {
-			subs = append(subs, p.For(o.Identifiers[i]))
+		method, fresh := s.validated(authzs[i], o.Identifiers[i])
+		if fresh {
+			return ""
 		}
-	}
-	if len(subs) == 0 {
-		return nil
-	}
-	detail, status := subs[0].Detail, subs[0].Status
-	if len(subs) > 1 {
-		detail = fmt.Sprintf("%s (and %d more of the order's names)", detail, len(subs)-1)
-	}
-	return acme.PerIdentifier(detail, subs).WithStatus(status)
+		return method
+	})
 }
 
 // validated tells how control of a name was proved, and whether that was for this very

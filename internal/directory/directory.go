@@ -42,6 +42,10 @@
 //	operator                     all that for all; names that nobody could answer for are refused
 //	administrator                as an operator, and give roles
 //	auditor                      look at all, change nothing
+//	responsible for a name of    look at it
+//	a certificate
+//	responsible for every name   revoke it; as compromised, which blocks its key, only who asked
+//	of a certificate             for it, or an editor of the ACME-ID that it was issued to
 //	anybody else                 nothing, and is told that it does not exist
 //
 // An ACME-ID bears the FQDN of one host; an FQDN names at most one valid ACME-ID. It

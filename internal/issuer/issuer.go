@@ -80,6 +80,8 @@ type Request struct {
 	SPKI        []byte // DER of PublicKey
 	Order       int64  // 0 for the server's own certificate
 	Account     int64
+	Person      string    // login of who asks for it without ACME
+	Form        []byte    // by which they do, see [store.Certificate]
 	Predecessor string    // serial of the certificate that it replaces, or ""
 	Profile     *Profile  // nil means that of an issuer without profiles
 	Staple      bool      // the TLS feature status_request is asked for
@@ -88,8 +90,8 @@ type Request struct {
 }
 
 // Issue records the intent, signs, and records the certificate.
-// [store.ErrConflict] means that the order was not ready, or that another order has
-// replaced the predecessor, an [acme.Problem] that the profile forbids the certificate,
+// [store.ErrConflict] means that the order was not ready, that another order has
+// replaced the predecessor, or that the form has been used, an [acme.Problem] that the profile forbids the certificate,
 // a [lint.Refusal] that the profile itself is wrong; nothing is signed then. On any
 // other error the intent may stand, for [Issuer.Finish] later.
 func (i *Issuer) Issue(ctx context.Context, r Request) (store.Certificate, error) {
@@ -168,7 +170,7 @@ func (i *Issuer) prepare(ctx context.Context, r Request) (store.Certificate, err
 	spki := sha256.Sum256(r.SPKI)
 	return store.Certificate{
 		Serial: hex.EncodeToString(tmpl.SerialNumber.Bytes()), Issuer: i.Name, AuthorityKey: by.ID(), Shard: shard.ID,
-		Order: r.Order, Account: r.Account, Names: r.Identifiers,
+		Order: r.Order, Account: r.Account, Person: r.Person, Form: r.Form, Names: r.Identifiers,
 		TBS: tbs, SPKI: spki[:], NotBefore: tmpl.NotBefore, NotAfter: tmpl.NotAfter, Created: i.now().UTC(),
 	}, nil
 }

@@ -44,6 +44,15 @@ func CheckRequest(der []byte, ids []identifier.Identifier, p *Profile) (*x509.Ce
 	return csr, nil
 }
 
+// NamesOf lists what a PKCS #10 request in DER asks for, sorted.
+func NamesOf(der []byte) ([]identifier.Identifier, error) {
+	csr, err := x509.ParseCertificateRequest(der)
+	if err != nil {
+		return nil, fmt.Errorf("the certificate request can't be read: %w", err)
+	}
+	return requested(csr)
+}
+
 // requested lists what a request asks for: its alternative names and its common name.
 func requested(csr *x509.CertificateRequest) ([]identifier.Identifier, error) {
 	var ids []identifier.Identifier

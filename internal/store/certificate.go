@@ -22,6 +22,8 @@ type Certificate struct {
 	Shard        int64                   `json:"-"` // whose CRL it is in; 0 for none
 	Order        int64                   `json:"order,omitempty"`
 	Account      int64                   `json:"account,omitempty"`
+	Person       string                  `json:"person,omitempty"` // login of who asked for it without ACME
+	Form         []byte                  `json:"-"`                // by which; one certificate for each; not in what is read
 	Names        []identifier.Identifier `json:"-"`
 	TBS          []byte                  `json:"-"` // the exact bytes that are to be signed; empty in what is read once they are in DER
 	DER          []byte                  `json:"-"` // nil: intended, and not known to be signed
@@ -58,6 +60,9 @@ func (s *Store) BeginIssuance(ctx context.Context, c Certificate, predecessor st
 			c.TBS, c.SPKI, millis(c.NotBefore), millis(c.NotAfter), millis(c.Created)); err != nil {
 			return err
 		}
+		if err := recordForm(ctx, tx, c); err != nil {
+			return err
+		}
 		names, rows := make([]string, len(c.Names)), make([][]any, len(c.Names))
 		for i, n := range c.Names {
 			names[i], rows[i] = n.Value, []any{n.Value, c.Serial}
@@ -91,13 +96,15 @@ func (s *Store) FinishIssuance(ctx context.Context, serial string, der []byte, n
 }
 
 const certificateColumns = `c.serial, c.issuer, c.authority_key, c.order_id, c.account_id, c.tbs, c.der, c.spki, c.not_before, c.not_after, c.created_at,
-	c.issued_at, c.replaced_by, r.revoked_at, r.reason FROM certificate c LEFT JOIN revocation r ON r.serial = c.serial`
+	c.issued_at, c.replaced_by, c.person, r.revoked_at, r.reason FROM certificate c LEFT JOIN revocation r ON r.serial = c.serial`
 
 func scanCertificate(row scanner) (c Certificate, err error) {
 	var order, account, replaced, reason sql.NullInt64
+	var person sql.NullString
 	err = row.Scan(&c.Serial, &c.Issuer, &c.AuthorityKey, &order, &account, &c.TBS, &c.DER, &c.SPKI, timeColumn{&c.NotBefore}, timeColumn{&c.NotAfter},
-		timeColumn{&c.Created}, timeColumn{&c.Issued}, &replaced, timeColumn{&c.Revoked}, &reason)
+		timeColumn{&c.Created}, timeColumn{&c.Issued}, &replaced, &person, timeColumn{&c.Revoked}, &reason)
 	c.Order, c.Account, c.ReplacedBy, c.Reason = order.Int64, account.Int64, replaced.Int64, acme.RevocationReason(reason.Int64)
+	c.Person = person.String
 	return c, err
 }
 
