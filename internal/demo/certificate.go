@@ -68,7 +68,8 @@ func (m *maker) of(k int) lineage {
 type issued struct {
 	store.Certificate
 	lineage
-	person bool // it was asked for without ACME
+	person bool  // it was asked for without ACME
+	slot   int64 // number of its order
 	client int
 }
 
@@ -88,7 +89,7 @@ func (m *maker) addCertificates(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		orders := m.into.Numbers("acme_order", to-from)
+		orders := m.into.Numbers("acme_order", 2*(to-from)) // one may fail behind each
 		all, err := m.issue(ctx, shard, orders, from, to)
 		if err != nil {
 			return err
@@ -110,7 +111,7 @@ func (m *maker) issue(ctx context.Context, shard store.Shard, orders int64, from
 	for w := range workers {
 		group.Go(func() {
 			for k := from + w; k < to && errs[w] == nil && ctx.Err() == nil; k += workers {
-				all[k-from], errs[w] = m.certificate(k, shard, orders+int64(k-from))
+				all[k-from], errs[w] = m.certificate(k, shard, orders+int64(2*(k-from)))
 			}
 		})
 	}
@@ -126,7 +127,7 @@ func (m *maker) issue(ctx context.Context, shard store.Shard, orders int64, from
 func (m *maker) certificate(k int, shard store.Shard, order int64) (issued, error) {
 	l := m.of(k)
 	id := l.host / hostsPerACMEID
-	i := issued{lineage: l, person: k%200 == 7, client: client(id, float64(k)/float64(m.certificates()))}
+	i := issued{lineage: l, slot: order, person: k%200 == 7, client: client(id, float64(k)/float64(m.certificates()))}
 	r := issuer.Request{Order: order, Account: m.account + int64(id), Profile: profileOf(m.Issuer)}
 	if i.person {
 		r.Order, r.Account = 0, 0

@@ -31,6 +31,8 @@ const (
 	// at in a transaction, for cleanFor in one job.
 	cleanEvery, cleanFor = 10 * time.Minute, time.Minute
 	cleanBatch           = 200
+	// statisticsEvery is how often one looks whether the dashboard's numbers are too old.
+	statisticsEvery = 20 * time.Second
 	// depthEvery is how often the jobs on record are counted, where somebody looks.
 	depthEvery = 15 * time.Second
 )
@@ -53,6 +55,9 @@ func (s *Server) openJobs() (err error) {
 		{Name: "stale_records", Every: cleanEvery, Timeout: cleanFor,
 			Due: func(ctx context.Context) (bool, error) { return s.store.Stale(ctx, s.staleBefore()) },
 			Do:  s.cleanUp},
+		{Name: "statistics", Every: statisticsEvery, Timeout: cleanFor,
+			Due: func(ctx context.Context) (bool, error) { return s.store.StatisticsDue(ctx, time.Now()) },
+			Do:  func(ctx context.Context) error { return s.store.CountStatistics(ctx, time.Now()) }},
 	}
 	if !alone {
 		works = append(works,
