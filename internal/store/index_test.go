@@ -133,6 +133,23 @@ func everything(t *testing.T, s *Store) {
 	_, err = s.WildcardsAmong(ctx, []string{"example.org"})
 	must(err)
 	loggedIn(t, s)
+	issuers := []string{"main", "other"}
+	for _, f := range []CertificateFilter{{}, {Person: 1}, {Host: "www.example.org"}, {Person: 1, Host: "www.example.org"}, {Key: []byte("key")}, {ACMEID: "www.example.org"},
+		{State: Revoked}, {State: Valid}, {State: Expired}, {Issuer: "main"}, {From: day, Before: later}} {
+		f.Now, f.Issuers = day, issuers
+		_, next, err := s.ListCertificates(ctx, f, "", 1)
+		must(err)
+		_, _, err = s.ListCertificates(ctx, f, next, 1)
+		must(err)
+	}
+	_, err = s.CertificateStory(ctx, "4a")
+	must(err)
+	_, err = s.OtherwiseCovered(ctx, "4a", []string{"www.example.org"}, day)
+	must(err)
+	_, err = s.CertificateOfForm(ctx, []byte("form"))
+	if err != ErrNotFound {
+		t.Fatal(err)
+	}
 	must(s.SealAudit(ctx))
 	must(s.DeactivateAuthz(ctx, z.ID, acme.Valid, &acme.Problem{}))
 	must(s.DeactivateAccount(ctx, o.Account, &acme.Problem{}))
