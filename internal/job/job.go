@@ -43,9 +43,6 @@ const (
 	// retryMost bounds River's back-off, which grows by the fourth power of the attempts:
 	// what the work needs may be back since long.
 	retryMost = 5 * time.Minute
-	// overdue is when a job that should have been tried again counts no longer: those who
-	// would have seen to it are gone.
-	overdue = 30 * time.Second
 	// rescueAfter is when River takes a job for lost with who ran it, later than any may
 	// take; only its record is tidied by this, as another job has long done the work.
 	rescueAfter = 15 * time.Minute
@@ -56,7 +53,7 @@ const (
 // Work is one kind of background work.
 type Work struct {
 	Name    string        // on record, in the log and in the metrics
-	Every   time.Duration // how often each replica looks, and how often there is a job at most; whole seconds
+	Every   time.Duration // how often each replica looks; of several one then puts a job on record; whole seconds
 	Timeout time.Duration // of one job, after which another may be begun; default [DefaultTimeout], at most 10 minutes
 	// Due tells whether there is anything to do. It only reads. nil means always.
 	Due func(context.Context) (bool, error)
@@ -80,6 +77,7 @@ type Queue struct {
 	works []Work
 	log   *slog.Logger
 	tally map[string]*Tally // by name; not changed after New
+	met   sync.Map          // by name; see newest
 }
 
 // Tally counts what a replica has done of one kind of work.
@@ -152,67 +150,6 @@ func (q *Queue) Start(ctx context.Context) error {
 	}
 	q.end = end
 	return nil
-}
-
-// Look looks for work, until ctx is done.
-func (q *Queue) Look(ctx context.Context) {
-	var all sync.WaitGroup
-	for _, w := range q.works {
-		all.Go(func() { q.lookFor(ctx, w) })
-	}
-	all.Wait()
-}
-
-func (q *Queue) lookFor(ctx context.Context, w Work) {
-	tick := time.NewTicker(w.Every)
-	defer tick.Stop()
-	failing := false
-	for {
-		err := q.look(ctx, w)
-		if err != nil && !failing && ctx.Err() == nil { // once is enough, until it goes well again
-			q.log.Error("looking for background work", "job", w.Name, "err", err)
-		}
-		failing = err != nil
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-// look puts a job on record if there is work and none is in hand.
-func (q *Queue) look(ctx context.Context, w Work) error {
-	if w.Due != nil {
-		if due, err := w.Due(ctx); err != nil || !due {
-			return err
-		}
-	}
-	open, err := q.river.JobList(ctx, river.NewJobListParams().Kinds(w.Name).States(openStates...).First(100))
-	if err != nil {
-		return err
-	}
-	for _, j := range open.Jobs {
-		if w.inHand(j, time.Now()) {
-			return nil
-		}
-	}
-	_, err = q.river.Insert(ctx, args{w.Name}, &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByPeriod: w.Every}})
-	return err
-}
-
-// openStates are those of jobs that may still be done.
-var openStates = []rivertype.JobState{rivertype.JobStateAvailable, rivertype.JobStateRunning, rivertype.JobStateRetryable}
-
-// inHand tells whether somebody sees to a job, as far as is known.
-func (w Work) inHand(j *rivertype.JobRow, now time.Time) bool {
-	switch j.State {
-	case rivertype.JobStateRunning:
-		return j.AttemptedAt != nil && now.Before(j.AttemptedAt.Add(w.Timeout))
-	case rivertype.JobStateRetryable:
-		return now.Before(j.ScheduledAt.Add(overdue))
-	}
-	return true
 }
 
 // Stop lets the jobs that run come to their end, until ctx is done; then they are given
