@@ -167,5 +167,5 @@ func people(t *tool) *cobra.Command {
 			return t.done(c.OutOrStdout(), map[string]string{"removed": args[0]}, "Removed person %s.", args[0])
 		}),
 	}
-	return group("person", "Manage the people who are responsible for hosts", add, list, show, role(t), remove)
+	return group("person", "Manage the people who are responsible for hosts", add, list, show, role(t), setPassword(t), resetCodes(t), sessions(t), remove)
 }

@@ -221,7 +221,11 @@ func greet(w io.Writer, o server.DevOptions, i server.DevInfo) {
   ACME directory, open, with challenges:   %s
   Trust this root in your client:          %s
   All of this for scripts:                 %s/dev.json
-`, i.PID, i.Directory, i.DirectoryOpen, i.CABundle, o.Dir)
+  Portal for people:                       %s
+`, i.PID, i.Directory, i.DirectoryOpen, i.CABundle, o.Dir, i.Portal)
+	for _, p := range i.People {
+		fmt.Fprintf(w, "    log in as %-16s with password %s\n", p.Login, p.Password)
+	}
 	if len(i.EAB) == 0 {
 		fmt.Fprintf(w, "All EAB credentials have been used; for new ones:\n  vidimusd admin --config %s acme-id new-credentials www.uni.test\n", i.Config)
 		return

@@ -36,6 +36,7 @@ type Config struct {
 	Issuers    []Issuer   `yaml:"issuers"`
 	Validation Validation `yaml:"validation"`
 	Log        Log        `yaml:"log"`
+	Portal     *Portal    `yaml:"portal"` // nil: no pages for people
 
 	BlockedKeys []string `yaml:"blocked_keys"` // files, see weakkey.List
 	Operating   `yaml:",inline"`
@@ -320,6 +321,7 @@ func (c *Config) complete(r *reader) {
 	c.Operating.complete(r)
 	c.completeRevocation(r)
 	c.Cleanup.complete(r)
+	c.completePortal(r)
 }
 
 func (t *TLS) complete(r *reader) {

@@ -162,9 +162,9 @@ func TestParseNamesEachMistakeWithItsLine(t *testing.T) {
 		{"no file named", replaced("    certificate: ca.pem\n    key: ca.key\n    root: ca.pem\n", ""),
 			"line 7: issuers[0].certificate: \nline 7: issuers[0].key: \nline 7: issuers[0].root: "},
 		{"all at once", strings.NewReplacer("127.0.0.1:14000", "x", "https://acme", "http://acme", "47d", "long", "certificate: ca.pem",
-			"certificate: none.pem", "ca.key", "open.key", "10.0.0.0/8", "ten").Replace(good) + "portal: true\n",
+			"certificate: none.pem", "ca.key", "open.key", "10.0.0.0/8", "ten").Replace(good) + "pages: true\n",
 			"line 1: listen: \nline 3: url: \nline 8: issuers[0].certificate: \nline 9: issuers[0].key: \nline 11: \"long\" is not\n" +
-				"line 16: validation.networks[0]: \nline 18: unknown key \"portal\""},
+				"line 16: validation.networks[0]: \nline 18: unknown key \"pages\""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

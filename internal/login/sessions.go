@@ -21,6 +21,7 @@ import (
 	"strings"
 	"time"
 
+	"vidimus/internal/audit"
 	"vidimus/internal/directory"
 	"vidimus/internal/store"
 )
@@ -105,6 +106,9 @@ func (s *Sessions) New(ctx context.Context, id Identity, from Browser) (token st
 	if err != nil {
 		return "", err
 	}
+	actor := audit.Of(ctx)
+	actor.Person = p.Login
+	ctx = audit.With(ctx, actor)
 	now := s.now()
 	token = randomText(32)
 	x := store.Session{Token: hashOf(token), CSRF: randomText(16), Person: p, Role: string(id.Role), Method: id.Method,

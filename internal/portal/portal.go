@@ -46,6 +46,7 @@ import (
 	"time"
 
 	"vidimus/internal/directory"
+	"vidimus/internal/login"
 	"vidimus/internal/store"
 )
 
@@ -81,6 +82,7 @@ type Config struct {
 	Store       *store.Store
 	Directory   *directory.Directory
 	Visitors    Visitors
+	Door        *login.Door // by which people get in; nil for no pages to log in by
 	Log         *slog.Logger
 	Now         func() time.Time // nil means time.Now
 }
@@ -111,6 +113,7 @@ func New(c Config) (*Portal, error) {
 		return nil, err
 	}
 	p.frameRoutes()
+	p.loginRoutes()
 	p.hostRoutes()
 	return p, nil
 }

@@ -58,6 +58,7 @@ func (s *Server) openJobs() (err error) {
 		{Name: "statistics", Every: statisticsEvery, Timeout: cleanFor,
 			Due: func(ctx context.Context) (bool, error) { return s.store.StatisticsDue(ctx, time.Now()) },
 			Do:  func(ctx context.Context) error { return s.store.CountStatistics(ctx, time.Now()) }},
+		s.staleLogins(),
 	}
 	if !alone {
 		works = append(works,

@@ -44,6 +44,7 @@ type DevInfo struct {
 	Config        string           `json:"config"`         // for vidimusd admin --config
 	CRL           string           `json:"crl"`
 	PID           int              `json:"pid"`
+	People        []DevPerson      `json:"people"` // who can log in to the portal
 }
 
 // DevCredentials are EAB credentials of an ACME-ID of the demo.
@@ -63,6 +64,9 @@ var demo = []struct {
 		{"www.uni.test", "mail.uni.test", "lists.uni.test"}, {"library.uni.test", "catalogue.uni.test"}}},
 	{store.Person{Login: "bela", Name: "Béla Baker", Email: "bela@uni.test"}, [][]string{
 		{"physics.uni.test", "lab.physics.uni.test"}, {"chemistry.uni.test"}}},
+	{store.Person{Login: "auditor", Name: "Ana Auditor", Email: "auditor@uni.test", Role: string(directory.Auditor)}, nil},
+	{store.Person{Login: "operator", Name: "Ole Operator", Email: "operator@uni.test", Role: string(directory.Operator)}, nil},
+	{store.Person{Login: "administrator", Name: "Alma Administrator", Email: "administrator@uni.test", Role: string(directory.Administrator)}, nil},
 }
 
 // Dev runs everything in one process, with a throw-away CA and demo data, until ctx
@@ -97,6 +101,9 @@ func Dev(ctx context.Context, o DevOptions, version string, log *slog.Logger, re
 	info, err := s.devInfo(ctx, dir)
 	if err != nil {
 		return err
+	}
+	if info.People, err = s.devPasswords(ctx); err != nil {
+		return fmt.Errorf("giving the people of the demo passwords: %w", err)
 	}
 	data, err := json.MarshalIndent(info, "", "  ")
 	if err != nil {
@@ -165,6 +172,9 @@ func devConfig(dir string, o DevOptions) (c *config.Config, l Listeners, err err
 		}
 	}
 	c.Listen, c.URL = address, "https://"+address
+	if c.Portal == nil { // of a folder that an older vidimusd has made
+		c.Portal = &config.Portal{Title: config.DefaultPortalTitle, Login: []config.LoginWay{{Password: &config.PasswordLogin{}}}}
+	}
 	return c, l, o.validation(&c.Validation)
 }
 
@@ -213,7 +223,7 @@ func (s *Server) addDemo(ctx context.Context) error {
 
 func (s *Server) devInfo(ctx context.Context, dir string) (DevInfo, error) {
 	iss := &s.config.Issuers[0]
-	info := DevInfo{Directory: s.DirectoryURL(iss.Name), DirectoryOpen: s.DirectoryURL(iss.Name + "-open"), Portal: s.URL + "/",
+	info := DevInfo{Directory: s.DirectoryURL(iss.Name), DirectoryOpen: s.DirectoryURL(iss.Name + "-open"), Portal: s.URL + "/portal/",
 		CABundle: iss.Root, Config: filepath.Join(dir, "vidimusd.yaml"), CRL: s.config.URLHTTP + "/crl/" + iss.Name + ".crl", PID: os.Getpid(), EAB: []DevCredentials{}}
 	all, err := s.store.ACMEIDs(ctx)
 	if err != nil {

@@ -77,7 +77,11 @@ func (s *Server) front(w http.ResponseWriter, r *http.Request) {
 		Issuer, Directory, Open, Root, CRL string
 		Staging                            bool
 	}
-	var data struct{ Issuers []entry }
+	var data struct {
+		Issuers []entry
+		Portal  bool
+	}
+	data.Portal = s.config.Portal != nil
 	for i, iss := range s.issuers {
 		names := s.config.Issuers[i].Directories()
 		e := entry{Issuer: iss.Name, Directory: s.DirectoryURL(names[0]), Root: "/ca/" + iss.Name + "-root.pem", CRL: "/crl/" + iss.Name + "/",

@@ -8,9 +8,18 @@ import (
 	"vidimus/internal/portal"
 )
 
-// portal is the pages for people, which are served over TLS only.
+// portal is the pages for people, which are served over TLS only; nil where none are
+// configured.
 func (s *Server) portal() (http.Handler, error) {
-	c := portal.Config{Store: s.store, Directory: s.dir, Visitors: visitors{&login.Sessions{Store: s.store}}, Log: s.log}
+	if s.config.Portal == nil {
+		return nil, nil
+	}
+	door, err := s.door()
+	if err != nil {
+		return nil, err
+	}
+	c := portal.Config{Title: s.config.Portal.Title, Contact: s.config.Portal.Contact,
+		Store: s.store, Directory: s.dir, Visitors: visitors{door.Sessions}, Door: door, Log: s.log}
 	for n, iss := range s.issuers {
 		i := &s.config.Issuers[n]
 		c.Directories = append(c.Directories, portal.ACMEDirectory{Name: iss.Name, URL: s.DirectoryURL(i.Directories()[0]),

@@ -268,7 +268,9 @@ func (s *Server) acme(pages http.Handler) http.Handler {
 	front := acmehttp.New(c)
 	mux := http.NewServeMux()
 	mux.Handle("/acme/", front)
-	mux.Handle("/portal/", s.people)
+	if s.people != nil {
+		mux.Handle("/portal/", s.people)
+	}
 	mux.Handle("/", pages)
 	return mux
 }

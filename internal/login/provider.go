@@ -1,0 +1,4 @@
+package login
+
+// Provider is an OpenID provider.
+type Provider struct{}
