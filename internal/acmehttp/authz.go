@@ -30,9 +30,20 @@ func (s *Server) holding(r *request) (ctx context.Context, done func()) {
 	return ctx, func() { forget(); cancel() }
 }
 
-// loadAuthz finds an authorization of the account.
+// loadAuthz finds an authorization of the account, as it is on record now.
 func (s *Server) loadAuthz(r *request, id int64) (store.Authz, error) {
 	a, err := s.Store.Authz(r.http.Context(), id)
+	return s.ownAuthz(r, id, a, err)
+}
+
+// recentAuthz is loadAuthz that may answer from memory, see [store.Store.RecentAuthz].
+func (s *Server) recentAuthz(r *request, id int64, lag bool) (store.Authz, error) {
+	a, err := s.Store.RecentAuthz(r.http.Context(), id, lag)
+	return s.ownAuthz(r, id, a, err)
+}
+
+// ownAuthz is what was read of an authorization, when it is the account's.
+func (s *Server) ownAuthz(r *request, id int64, a store.Authz, err error) (store.Authz, error) {
 	if errors.Is(err, store.ErrNotFound) || err == nil && a.Account != r.account.ID {
 		return a, notFound("there is no authorization %d of this account", id)
 	}
@@ -56,7 +67,7 @@ func (s *Server) heldAuthz(r *request, id int64) (store.Authz, error) {
 	defer done()
 	until := time.Now().Add(holdPoll)
 	s.Runner.Hold(ctx, id, holdPoll)
-	a, err := s.loadAuthz(r, id)
+	a, err := s.recentAuthz(r, id, false)
 	if err != nil {
 		return a, err
 	}
@@ -138,7 +149,9 @@ func (s *Server) challenge(r *request) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	a, c, err := s.loadChallenge(r, id)
+	// A validation that another server has had done meanwhile is found out when its result
+	// is to be recorded.
+	a, c, err := s.loadChallenge(r, id, !r.asGET())
 	if err != nil {
 		return reply{}, err
 	}
@@ -180,11 +193,11 @@ func (r *request) challengeReply(c store.Challenge) reply {
 	return rep
 }
 
-// loadChallenge finds a challenge of the account, with its authorization.
-func (s *Server) loadChallenge(r *request, id int64) (store.Authz, store.Challenge, error) {
+// loadChallenge finds a challenge of the account, with its authorization, see recentAuthz.
+func (s *Server) loadChallenge(r *request, id int64, lag bool) (store.Authz, store.Challenge, error) {
 	missing := notFound("there is no challenge %d of this account", id)
 	authz, place := store.AuthzOf(id)
-	a, err := s.loadAuthz(r, authz)
+	a, err := s.recentAuthz(r, authz, lag)
 	var p *acme.Problem
 	switch {
 	case errors.As(err, &p):
@@ -204,7 +217,7 @@ func (s *Server) validate(r *request, a store.Authz, c store.Challenge) (store.C
 	if s.Runner.Try(a, r.account, c.ID) {
 		s.Runner.Hold(r.http.Context(), a.ID, quickResult)
 		var err error
-		if a, c, err = s.loadChallenge(r, c.ID); err != nil || c.Status != acme.Pending || a.Status != acme.Pending {
+		if a, c, err = s.loadChallenge(r, c.ID, false); err != nil || c.Status != acme.Pending || a.Status != acme.Pending {
 			return c, err
 		}
 	}
@@ -214,7 +227,7 @@ func (s *Server) validate(r *request, a store.Authz, c store.Challenge) (store.C
 		s.Runner.Start(c) // unless it runs already
 		return c, nil
 	case errors.Is(err, store.ErrConflict): // there is a result now, or it was asked for twice at once
-		_, c, err := s.loadChallenge(r, c.ID)
+		_, c, err := s.loadChallenge(r, c.ID, false)
 		return c, err
 	default:
 		return c, fmt.Errorf("starting challenge %d: %w", c.ID, err)

@@ -116,6 +116,6 @@ func (s *Store) RevokeAccount(ctx context.Context, id int64, problem *acme.Probl
 		if err := record(ctx, tx, audit.Event{Action: audit.AccountRevoked, Object: object(id), Detail: audit.Detail{"why": why}}); err != nil {
 			return err
 		}
-		return endBegun(ctx, tx, id, problem)
+		return s.endBegun(ctx, tx, id, problem)
 	})
 }

@@ -72,8 +72,11 @@ func AuthzOf(challenge int64) (authz int64, place int) {
 // several, and sets all their IDs. [ErrConflict] means that one of those that are on
 // record already has changed since it was read.
 func (s *Store) NewOrder(ctx context.Context, o *Order, authzs []*Authz) error {
-	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
-		var fresh, distinct []*Authz
+	var fresh []*Authz
+	var tickets []uint64
+	err := s.update(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+		var distinct []*Authz
+		fresh, tickets = nil, nil
 		for _, a := range authzs {
 			if slices.Contains(distinct, a) {
 				continue
@@ -87,6 +90,9 @@ func (s *Store) NewOrder(ctx context.Context, o *Order, authzs []*Authz) error {
 		}
 		if err := newAuthzs(ctx, tx, fresh); err != nil {
 			return err
+		}
+		for _, a := range fresh {
+			tickets = append(tickets, s.recent.change(a.ID))
 		}
 		o.Authzs = make([]int64, len(authzs))
 		for i, a := range authzs {
@@ -104,6 +110,12 @@ func (s *Store) NewOrder(ctx context.Context, o *Order, authzs []*Authz) error {
 		}
 		return insertAll(ctx, tx, `INSERT INTO order_authz (authz_id, order_id)`, rows)
 	})
+	if err == nil {
+		for i, a := range fresh {
+			s.recent.changed(tickets[i], *a)
+		}
+	}
+	return err
 }
 
 // newAuthzs records authorizations with their challenges, and sets the IDs.
@@ -227,6 +239,7 @@ func (s *Store) StartChallenge(ctx context.Context, id int64) error {
 			return ErrConflict
 		}
 		c.Status = acme.Processing
+		s.recent.change(a.ID)
 		return changeOne(ctx, tx, `UPDATE authz SET challenges = $1, started_at = `+s.clock()+` WHERE id = $2`, challengesJSON(a.Challenges), a.ID)
 	})
 }
@@ -250,7 +263,9 @@ func (s *Store) lockChallenge(ctx context.Context, tx *sql.Tx, id int64) (*Authz
 // valid. A problem of nil means success. [ErrConflict] means that the challenge has a
 // result.
 func (s *Store) FinishChallenge(ctx context.Context, done Challenge, problem *acme.Problem, now, expires time.Time) error {
-	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	var ended *Authz
+	var ticket uint64
+	err := s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		a, c, err := s.lockChallenge(ctx, tx, done.ID)
 		if err != nil {
 			return err
@@ -271,6 +286,7 @@ func (s *Store) FinishChallenge(ctx context.Context, done Challenge, problem *ac
 		case decides:
 			a.Status, a.Reusable = acme.Invalid, false
 		}
+		ended, ticket = a, s.recent.change(a.ID)
 		// Its row is locked, so there is nothing to learn from the result.
 		if _, err := tx.ExecContext(unawaited(ctx), `UPDATE authz SET status = $1, expires_at = $2, reusable = $3, challenges = $4,
 			started_at = CASE WHEN $5 THEN started_at ELSE 0 END WHERE id = $6`,
@@ -284,6 +300,10 @@ func (s *Store) FinishChallenge(ctx context.Context, done Challenge, problem *ac
 		}
 		return recordValidation(ctx, tx, a, c)
 	})
+	if err == nil {
+		s.recent.changed(ticket, *ended)
+	}
+	return err
 }
 
 // validating tells whether there is a challenge whose result is not known yet.
@@ -357,6 +377,7 @@ func (s *Store) DeactivateAuthz(ctx context.Context, id int64, from acme.Status,
 		if err := move(ctx, tx, acme.Authorizations, "authz", id, from, acme.Deactivated, column{"reusable", false}); err != nil {
 			return err
 		}
+		s.recent.change(id)
 		if err := record(ctx, tx, audit.Event{Action: audit.AuthzDeactivated, Object: object(id)}); err != nil {
 			return err
 		}

@@ -78,12 +78,12 @@ func (s *Store) DeactivateAccount(ctx context.Context, id int64, problem *acme.P
 		if err := record(ctx, tx, audit.Event{Action: audit.AccountDeactivated, Object: object(id)}); err != nil {
 			return err
 		}
-		return endBegun(ctx, tx, id, problem)
+		return s.endBegun(ctx, tx, id, problem)
 	})
 }
 
 // endBegun ends what an account has begun.
-func endBegun(ctx context.Context, tx *sql.Tx, id int64, problem *acme.Problem) error {
+func (s *Store) endBegun(ctx context.Context, tx *sql.Tx, id int64, problem *acme.Problem) error {
 	orders, err := collect(ctx, tx, func(row scanner) (ids []int64, err error) { return ids, row.Scan(jsonColumn{&ids}) },
 		`SELECT authzs FROM acme_order WHERE account_id = $1 AND status = 'pending' ORDER BY id`, id)
 	if err != nil {
@@ -101,6 +101,7 @@ func endBegun(ctx context.Context, tx *sql.Tx, id int64, problem *acme.Problem) 
 		WHERE reusable AND account_id = $1 AND status IN ('pending', 'valid')`, id); err != nil {
 		return err
 	}
+	s.recent.forget()
 	_, err = tx.ExecContext(ctx, `UPDATE acme_order SET status = 'invalid', error = $1 WHERE account_id = $2 AND status IN ('pending', 'ready')`,
 		toJSON(problem), id)
 	return err

@@ -44,6 +44,7 @@ type Store struct {
 	see         atomic.Pointer[func(audit.Event)] // see Observe
 	changes     atomic.Int64                      // see Stats
 	permissions atomic.Uint64                     // see Permissions
+	recent      recentAuthzs                      // see RecentAuthz
 }
 
 // Open opens a database and brings its tables up to date: that of a postgres:// URL,
