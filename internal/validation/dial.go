@@ -52,7 +52,7 @@ func race(ctx context.Context, addrs []netip.Addr, port int) (net.Conn, error) {
 		err  error
 	}
 	results := make(chan result)
-	dialer := net.Dialer{Timeout: dialTimeout}
+	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: -1} // short-lived, and bounded otherwise
 	begin := func(a netip.Addr) {
 		conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(a.String(), strconv.Itoa(port)))
 		select {

@@ -68,22 +68,23 @@ func (a *attempt) http01(ctx context.Context) *acme.Problem {
 // https: the site may well be waiting for its first.
 func (a *attempt) client(port int) *http.Client {
 	ports := []string{"80", "443", strconv.Itoa(port), strconv.Itoa(cmp.Or(a.TLSPort, 443))}
-	transport := &http.Transport{
-		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
-			host, port, err := net.SplitHostPort(addr)
-			if err != nil {
-				return nil, err
-			}
-			n, err := strconv.Atoi(port)
-			if err != nil {
-				return nil, err
-			}
-			conn, problem := a.dial(ctx, host, n)
-			if problem != nil {
-				return nil, a.redirected(host, problem)
-			}
-			return conn, nil
-		},
+	dial := func(ctx context.Context, _, addr string) (net.Conn, error) {
+		host, port, err := net.SplitHostPort(addr)
+		if err != nil {
+			return nil, err
+		}
+		n, err := strconv.Atoi(port)
+		if err != nil {
+			return nil, err
+		}
+		conn, problem := a.dial(ctx, host, n)
+		if problem != nil {
+			return nil, a.redirected(host, problem)
+		}
+		return conn, nil
+	}
+	secure := &http.Transport{
+		DialContext:            dial,
 		TLSClientConfig:        &tls.Config{InsecureSkipVerify: true},
 		TLSHandshakeTimeout:    answerTimeout,
 		ResponseHeaderTimeout:  answerTimeout,
@@ -91,7 +92,7 @@ func (a *attempt) client(port int) *http.Client {
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: 16 << 10,
 	}
-	return &http.Client{Transport: transport, CheckRedirect: func(req *http.Request, via []*http.Request) error {
+	return &http.Client{Transport: &fetcher{dial, secure}, CheckRedirect: func(req *http.Request, via []*http.Request) error {
 		to := req.URL
 		port := cmp.Or(to.Port(), map[string]string{"http": "80", "https": "443"}[to.Scheme])
 		refuse := func(why string) error {
