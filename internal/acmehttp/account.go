@@ -60,7 +60,7 @@ func (s *Server) newAccount(r *request) (reply, error) {
 		return reply{}, err
 	}
 	a := store.Account{Directory: r.dir.Name, Thumbprint: r.signer.thumbprint, Status: acme.Valid, Contact: in.Contact, Created: s.Now(),
-		UserAgent: clip(r.http.UserAgent()), Address: r.http.RemoteAddr}
+		UserAgent: userAgent(r), Address: r.http.RemoteAddr}
 	if a.JWK, err = r.signer.key.MarshalJSON(); err != nil {
 		return reply{}, fmt.Errorf("encoding an account key: %w", err)
 	}

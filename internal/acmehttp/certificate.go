@@ -49,7 +49,7 @@ func (s *Server) finalize(r *request) (reply, error) {
 	}
 	c, err := r.dir.Issuer.Issue(r.http.Context(), issuer.Request{
 		Identifiers: o.Identifiers, PublicKey: csr.PublicKey, SPKI: csr.RawSubjectPublicKeyInfo,
-		Order: o.ID, Account: r.account.ID, Predecessor: predecessor,
+		Order: o.ID, Account: r.account.ID, Client: s.client(r), Predecessor: predecessor,
 		Profile: profile, Staple: issuer.AsksForStaple(csr), NotBefore: o.NotBefore, NotAfter: o.NotAfter,
 	})
 	if errors.Is(err, store.ErrConflict) {

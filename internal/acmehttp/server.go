@@ -84,6 +84,7 @@ type Server struct {
 	mux       *http.ServeMux
 	known     knownAccounts
 	issued    issuedCertificates
+	clients   clients
 }
 
 // New makes a server.

@@ -82,6 +82,7 @@ type Request struct {
 	Account     int64
 	Person      string    // login of who asks for it without ACME
 	Form        []byte    // by which they do, see [store.Certificate]
+	Client      int64     // see [store.Store.Client]; 0 when it is not known
 	Predecessor string    // serial of the certificate that it replaces, or ""
 	Profile     *Profile  // nil means that of an issuer without profiles
 	Staple      bool      // the TLS feature status_request is asked for
@@ -170,7 +171,7 @@ func (i *Issuer) prepare(ctx context.Context, r Request) (store.Certificate, err
 	spki := sha256.Sum256(r.SPKI)
 	return store.Certificate{
 		Serial: hex.EncodeToString(tmpl.SerialNumber.Bytes()), Issuer: i.Name, AuthorityKey: by.ID(), Shard: shard.ID,
-		Order: r.Order, Account: r.Account, Person: r.Person, Form: r.Form, Names: r.Identifiers,
+		Order: r.Order, Account: r.Account, Client: r.Client, Person: r.Person, Form: r.Form, Names: r.Identifiers,
 		TBS: tbs, SPKI: spki[:], NotBefore: tmpl.NotBefore, NotAfter: tmpl.NotAfter, Created: i.now().UTC(),
 	}, nil
 }

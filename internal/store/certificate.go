@@ -24,6 +24,7 @@ type Certificate struct {
 	Account      int64                   `json:"account,omitempty"`
 	Person       string                  `json:"person,omitempty"` // login of who asked for it without ACME
 	Form         []byte                  `json:"-"`                // by which; one certificate for each; not in what is read
+	Client       int64                   `json:"-"`                // that asked for it, see [Store.Client]; 0 when it is not known, and in what is read
 	Names        []identifier.Identifier `json:"-"`
 	TBS          []byte                  `json:"-"` // the exact bytes that are to be signed; empty in what is read once they are in DER
 	DER          []byte                  `json:"-"` // nil: intended, and not known to be signed
@@ -55,8 +56,8 @@ func (s *Store) BeginIssuance(ctx context.Context, c Certificate, predecessor st
 			}
 		}
 		if _, err := tx.ExecContext(unawaited(ctx), `INSERT INTO certificate
-			(serial, issuer, authority_key, shard_id, order_id, account_id, tbs, spki, not_before, not_after, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, c.Serial, c.Issuer, c.AuthorityKey, nullID(c.Shard), nullID(c.Order), nullID(c.Account),
+			(serial, issuer, authority_key, shard_id, order_id, account_id, client_id, tbs, spki, not_before, not_after, created_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`, c.Serial, c.Issuer, c.AuthorityKey, nullID(c.Shard), nullID(c.Order), nullID(c.Account), nullID(c.Client),
 			c.TBS, c.SPKI, millis(c.NotBefore), millis(c.NotAfter), millis(c.Created)); err != nil {
 			return err
 		}

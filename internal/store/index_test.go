@@ -150,6 +150,7 @@ func everything(t *testing.T, s *Store) {
 	if err != ErrNotFound {
 		t.Fatal(err)
 	}
+	portalPages(t, s, id.ID)
 	must(s.SealAudit(ctx))
 	must(s.DeactivateAuthz(ctx, z.ID, acme.Valid, &acme.Problem{}))
 	must(s.DeactivateAccount(ctx, o.Account, &acme.Problem{}))
@@ -168,6 +169,28 @@ func loggedIn(t *testing.T, s *Store) {
 	_, ended := s.EndSessions(ctx, ada, x.ID)
 	if err := errors.Join(append(errs, ended)...); err != nil || found != ErrNotFound {
 		t.Fatal(err, found)
+	}
+}
+
+// portalPages does what pages for people ask.
+func portalPages(t *testing.T, s *Store, acmeID int64) {
+	t.Helper()
+	ctx, names := t.Context(), []string{"www.example.org", "*.example.org"}
+	_, err := s.Client(ctx, "client/1")
+	for _, sel := range []HostSelection{{Limit: 50}, {Contains: "www", Limit: 50}, {Person: 1, Limit: 50}, {Person: 1, Contains: "www", Limit: 50}} {
+		_, e := s.ListHosts(ctx, sel)
+		err = errors.Join(err, e)
+	}
+	_, e1 := s.ACMEIDsCovering(ctx, names)
+	newest, e2 := s.Newest(ctx, names, []string{"staging"})
+	_, e3 := s.CertificatesOf(ctx, names[0], 10)
+	_, e4 := s.CertificatesOfACMEID(ctx, acmeID, 10)
+	_, e5 := s.AuditOf(ctx, names[0], 10)
+	if err := errors.Join(err, e1, e2, e3, e4, e5); err != nil {
+		t.Fatal(err)
+	}
+	if len(newest) == 0 {
+		t.Error("no certificate is the newest")
 	}
 }
 
