@@ -160,3 +160,9 @@ func (d *Directory) WithholdWildcards(ctx context.Context, fqdn string) error {
 	}
 	return err
 }
+
+// Stopped tells of each of the identifiers why nobody can have it, as what is suspended is
+// now; "" means that nothing stands in the way.
+func (d *Directory) Stopped(ctx context.Context, ids []identifier.Identifier) (func(identifier.Identifier) string, error) {
+	return d.stopped(ctx, len(ids) > 0, ids)
+}

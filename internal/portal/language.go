@@ -88,7 +88,7 @@ func (l *language) n(key string, number int, args ...any) string {
 func (p *Portal) functions(l *language) template.FuncMap {
 	return template.FuncMap{
 		"t": l.t, "n": l.n, "static": p.staticURL, "path": url.PathEscape, "at": at, "day": day,
-		"languageName": func(code string) string { return l.texts["language."+code] },
+		"client": clientName, "left": p.left,
 	}
 }
 
@@ -176,3 +176,6 @@ func (r *request) chooseLanguage() error {
 	}
 	return r.redirect(local(r.PostFormValue("back"), "/portal/"))
 }
+
+// left is how many whole days there are until a time; 0 when it has passed.
+func (p *Portal) left(t time.Time) int { return max(0, int(t.Sub(p.Now())/(24*time.Hour))) }

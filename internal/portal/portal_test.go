@@ -3,6 +3,7 @@ package portal
 import (
 	"net/http"
 	"net/url"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -54,6 +55,14 @@ func keysAsked(t *testing.T) (keys []string) {
 		for _, m := range counted.FindAllStringSubmatch(string(data), -1) {
 			keys = append(keys, m[1]+".one", m[1]+".other")
 		}
+	}
+	data, err := os.ReadFile("../audit/audit.go")
+	must(t, err)
+	for _, m := range regexp.MustCompile(`= "([a-z.-]+)"`).FindAllStringSubmatch(string(data), -1) {
+		keys = append(keys, "event."+m[1])
+	}
+	for n := range nobodys + 1 {
+		keys = append(keys, "need."+n.String(), "need."+n.String()+".text")
 	}
 	if len(keys) < 20 {
 		t.Fatalf("only %d texts are asked for", len(keys))

@@ -28,6 +28,7 @@ type site struct {
 	server   *httptest.Server
 	sessions *login.Sessions
 	now      time.Time
+	serial   int // of the certificate made last
 }
 
 type sessionVisitors struct{ *login.Sessions }
