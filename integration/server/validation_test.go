@@ -2,11 +2,13 @@ package server
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -18,10 +20,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/mholt/acmez/v3"
 	"github.com/mholt/acmez/v3/acme"
 
 	"vidimus/integration/peer"
+	words "vidimus/internal/acme"
 )
 
 // applicant is a client with an account in the open directory.
@@ -189,8 +193,9 @@ func TestChallengesOfDraftsAreOfferedWhereConfigured(t *testing.T) {
 	}
 	refused(t, a.obtain("d.uni.test", "dns-account-01", none), "unauthorized", "there is no TXT record at _")
 
-	value := fmt.Sprintf(`"%s; accounturi=%s`, identity(t, v), a.account.Location)
-	refused(t, a.obtain("e.uni.test", "dns-persist-01", none), "unauthorized", `it should be `+value)
+	value := fmt.Sprintf(`"%s; accounturi=%s`, identity(t, v), a.hashed("*"))
+	own := fmt.Sprintf(`"%s; accounturi=%s`, identity(t, v), a.hashed("e.uni.test"))
+	refused(t, a.obtain("e.uni.test", "dns-persist-01", none), "unauthorized", `it should be `+own)
 	named.Add(t, "_validation-persist.e.uni.test. 300 IN TXT "+value+`; persistUntil=4102444800"`)
 	if err := a.obtain("e.uni.test", "dns-persist-01", none); err != nil {
 		t.Error(err)
@@ -201,6 +206,33 @@ func TestChallengesOfDraftsAreOfferedWhereConfigured(t *testing.T) {
 		t.Error(err)
 	}
 	refused(t, newApplicant(t, v).obtain("e.uni.test", "dns-persist-01", none), "unauthorized", "another account")
+	named.Add(t, "_validation-persist.g.uni.test. 300 IN TXT "+strings.Replace(own, a.hashed("e.uni.test"), a.account.Location, 1)+`"`)
+	refused(t, a.obtain("g.uni.test", "dns-persist-01", none), "malformed", "earlier drafts")
+
+	// Records hold on when the account gets another key.
+	named.Add(t, "_validation-persist.h.uni.test. 300 IN TXT "+value+`"`)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.account, err = a.client.AccountKeyRollover(t.Context(), a.account, key); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.obtain("h.uni.test", "dns-persist-01", none); err != nil {
+		t.Error(err)
+	}
+}
+
+// hashed is what a dns-persist-01 record says of the account, for a domain or all ("*").
+func (a *applicant) hashed(domain string) string {
+	a.t.Helper()
+	key := jose.JSONWebKey{Key: a.account.PrivateKey.Public()}
+	sum, err := key.Thumbprint(crypto.SHA256)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	prefix, _, _ := strings.Cut(a.account.Location, "/acct/")
+	return words.HashedAccount(prefix+"/account-hash/", domain, base64.RawURLEncoding.EncodeToString(sum), a.account.Location)
 }
 
 func TestAddressesAreProvedWhereTheyAre(t *testing.T) {

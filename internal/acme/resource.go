@@ -29,6 +29,10 @@ type DirectoryMeta struct {
 	// Profiles are the certificate profiles with a description of each
 	// (draft-ietf-acme-profiles §3).
 	Profiles map[string]string `json:"profiles,omitempty"`
+	// IssuerDomainNames and AccountHashPrefix are what dns-persist-01 records are made of
+	// (draft-ietf-acme-dns-persist-02 §3.2, §4.1); see [HashedAccount].
+	IssuerDomainNames []string `json:"issuerDomainNames,omitempty"`
+	AccountHashPrefix string   `json:"accountHashPrefix,omitempty"`
 }
 
 // Account is the account object (§7.1.2).
@@ -91,10 +95,11 @@ type Challenge struct {
 	Validated *time.Time    `json:"validated,omitempty"`
 	Error     *Problem      `json:"error,omitempty"`
 	Token     string        `json:"token,omitempty"` // not of dns-persist-01
-	// Issuers are the names that a dns-persist-01 record may carry, and AccountURI what
-	// it says of the account (draft-ietf-acme-dns-persist-01 §3.1).
-	Issuers    []string `json:"issuer-domain-names,omitempty"`
-	AccountURI string   `json:"accounturi,omitempty"`
+	// Issuers are the names that a dns-persist-01 record may carry
+	// (draft-ietf-acme-dns-persist-02 §3.1); IssuersBefore are the same of a CA that follows
+	// an earlier draft, whose records have the account's URL.
+	Issuers       []string `json:"issuerDomainNames,omitempty"`
+	IssuersBefore []string `json:"issuer-domain-names,omitempty"`
 }
 
 // RenewalInfo is the renewalInfo object (RFC 9773 §4.2).

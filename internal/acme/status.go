@@ -57,7 +57,7 @@ const (
 	TLSALPN01 ChallengeType = "tls-alpn-01" // RFC 8737 §3
 
 	DNSAccount01 ChallengeType = "dns-account-01" // draft-ietf-acme-dns-account-label
-	DNSPersist01 ChallengeType = "dns-persist-01" // draft-ietf-acme-dns-persist
+	DNSPersist01 ChallengeType = "dns-persist-01" // draft-ietf-acme-dns-persist-02
 )
 
 // RevocationReason is a CRL reason code (RFC 5280 §5.3.1).

@@ -66,7 +66,7 @@ func (r *request) challengeObject(c store.Challenge) acme.Challenge {
 	out := acme.Challenge{Type: c.Type, URL: fmt.Sprintf("%s/chall/%d", r.dir.base, c.ID), Status: c.Status,
 		Validated: timePtr(c.Validated), Error: c.Error, Token: c.Token}
 	if c.Type == acme.DNSPersist01 {
-		out.Issuers, out.AccountURI = r.dir.Identities, r.accountURL(r.account.ID)
+		out.Issuers = r.dir.Identities
 	}
 	return out
 }

@@ -15,8 +15,11 @@ type Challenge struct {
 	Token            string                // RFC 8555 §8.3
 	KeyAuthorization string                // RFC 8555 §8.1
 	Wildcard         bool                  // it is about all names below Identifier
-	Account          string                // the URL of the account, for dns-account-01 and dns-persist-01
+	Account          string                // the URL of the account, for dns-account-01
 	Issuers          []string              // issuer domain names, for dns-persist-01
+	// AccountURIs are what a dns-persist-01 record may say of the account; the first is what
+	// a new one says.
+	AccountURIs []string
 }
 
 // HTTPPath is where an HTTP server is asked for the answer to an http-01 challenge

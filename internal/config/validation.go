@@ -41,10 +41,6 @@ var (
 	usualTypes     = []string{string(acme.HTTP01), string(acme.DNS01), string(acme.TLSALPN01)}
 )
 
-// maxIssuerNames bounds the names in a dns-persist-01 challenge
-// (draft-ietf-acme-dns-persist-01 §3.1).
-const maxIssuerNames = 10
-
 func (v *Validation) complete(r *reader) {
 	for i, s := range v.Resolvers {
 		if _, err := netip.ParseAddr(s); err == nil {
@@ -102,8 +98,8 @@ func (i *Issuer) completeValidation(r *reader, path string, v *Validation) {
 	if i.Challenges == nil {
 		i.Challenges, at = slices.Clone(v.Challenges), "validation.challenges"
 	}
-	if n := len(i.CAAIdentities); i.Open && slices.Contains(i.Challenges, string(acme.DNSPersist01)) && (n == 0 || n > maxIssuerNames) {
-		r.add(at, "%s needs one to %d names of the CA; the issuer %s has %d (caa_identities)", acme.DNSPersist01, maxIssuerNames, i.Name, n)
+	if n := len(i.CAAIdentities); i.Open && slices.Contains(i.Challenges, string(acme.DNSPersist01)) && (n == 0 || n > acme.MaxIssuerNames) {
+		r.add(at, "%s needs one to %d names of the CA; the issuer %s has %d (caa_identities)", acme.DNSPersist01, acme.MaxIssuerNames, i.Name, n)
 	}
 }
 

@@ -91,7 +91,7 @@ func (ca *CA) authorize(ctx context.Context, a Account, order *resource, r Reque
 		return slices.IndexFunc(r.Identifiers, func(id identifier.Identifier) bool { return id.Value == p.name() })
 	}
 	slices.SortStableFunc(pending, func(p, q *proof) int { return cmp.Compare(place(p), place(q)) })
-	answers, err := answers(a, pending)
+	answers, err := ca.answers(a, pending)
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func choose(p *proof, r Request) (acme.Challenge, error) {
 var token = regexp.MustCompile(`^[A-Za-z0-9_-]{1,200}$`)
 
 // answers makes what the authenticator is to show.
-func answers(a Account, pending []*proof) ([]authenticator.Challenge, error) {
+func (ca *CA) answers(a Account, pending []*proof) ([]authenticator.Challenge, error) {
 	thumb, err := Thumbprint(a.Key.Public())
 	if err != nil {
 		return nil, err
@@ -185,10 +185,14 @@ func answers(a Account, pending []*proof) ([]authenticator.Challenge, error) {
 		if !token.MatchString(p.chosen.Token) && (p.chosen.Type != acme.DNSPersist01 || p.chosen.Token != "") {
 			return nil, fmt.Errorf("the CA's token for %s is not base64url", p.name())
 		}
+		issuers, uris, err := ca.persistent(p.chosen, id.Base().Value, thumb, a.URL)
+		if err != nil {
+			return nil, fmt.Errorf("the challenge %s for %s is malformed: %w", p.chosen.Type, p.name(), err)
+		}
 		out = append(out, authenticator.Challenge{
 			Identifier: id.Base(), Wildcard: p.Wildcard || id.Wildcard(),
 			Type: string(p.chosen.Type), Token: p.chosen.Token, KeyAuthorization: p.chosen.Token + "." + thumb,
-			Account: a.URL, Issuers: p.chosen.Issuers,
+			Account: a.URL, Issuers: issuers, AccountURIs: uris,
 		})
 	}
 	return out, nil

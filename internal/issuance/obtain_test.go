@@ -307,7 +307,7 @@ func TestHostileTokensAreNotShown(t *testing.T) {
 	for token, good := range map[string]bool{"abc_-9": true, "": false, "../../etc/passwd": false, "a b": false, "$(id)": false, strings.Repeat("a", 300): false, "a\n": false} {
 		p := &proof{Authorization: acme.Authorization{Identifier: identifier.Identifier{Type: identifier.DNS, Value: "a.example.org"}}}
 		p.chosen = acme.Challenge{Type: acme.HTTP01, Token: token}
-		if _, err := answers(Account{Key: newKey(t)}, []*proof{p}); (err == nil) != good {
+		if _, err := new(CA).answers(Account{Key: newKey(t)}, []*proof{p}); (err == nil) != good {
 			t.Errorf("%q: %v", token, err)
 		}
 	}

@@ -255,7 +255,7 @@ func (s *Server) acme(pages http.Handler) http.Handler {
 			meta.CAAIdentities = c.CAAIdentities
 		}
 		for k, name := range c.Directories() {
-			endpoints = append(endpoints, acmehttp.Endpoint{Name: name, Issuer: iss, Open: k == 1, Staging: c.IsStaging(), Meta: meta,
+			endpoints = append(endpoints, acmehttp.Endpoint{Name: name, Issuer: iss, Open: k == 1, Staging: c.IsStaging(), Meta: persistent(meta, c, k == 1, s.URL),
 				Challenges: c.ChallengeTypes(), Identities: c.CAAIdentities, MaxIdentifiers: c.MaxIdentifiers,
 				Subdomains: k == 1 && c.SubdomainAuthorization})
 		}

@@ -61,7 +61,7 @@ func policies(c *config.Config) (map[string]validation.Policy, error) {
 		}
 		caa := iss.CAADirectories()
 		for _, name := range iss.Directories() {
-			all[name] = validation.Policy{Accounts: c.URL + "/acme/" + name + "/acct/", Identities: iss.CAAIdentities,
+			all[name] = validation.Policy{Accounts: c.URL + "/acme/" + name + "/acct/", AccountHashes: accountHashes(c.URL, name), Identities: iss.CAAIdentities,
 				CAA: slices.Contains(caa, name), Networks: own, Life: time.Duration(iss.AuthorizationLife)}
 		}
 	}

@@ -90,6 +90,8 @@ func everything(t *testing.T, s *Store) {
 	must(s.EachHost(ctx, func(Host) error { return nil }))
 	must(s.EachPerson(ctx, func(Person) error { return nil }))
 	must(s.EachACMEID(ctx, func(ACMEID) error { return nil }))
+	_, err = s.PastThumbprints(ctx, o.Account)
+	must(err)
 	_, err = s.AccountUse(ctx, o.Account, day)
 	must(err)
 	_, err = s.Accounts(ctx, AccountSelection{ACMEIDs: []string{"www.example.org"}}, 0, 10)

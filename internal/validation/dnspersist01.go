@@ -2,6 +2,8 @@ package validation
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,54 +16,59 @@ import (
 	"vidimus/internal/acme"
 )
 
-// minPersist is how long a proof by dns-persist-01 lasts though the record's TTL is
-// shorter, so that the order it was for can be finalized.
-const minPersist = 10 * time.Minute
-
 // dnsPersist01 looks for a TXT record that names one of our identities and the account.
-// It returns when the proof ends: at the record's persistUntil, and when its TTL is over
-// (draft-ietf-acme-dns-persist-01 §4.1, §7.8).
+// It returns when the proof ends: at the record's persistUntil. The record's TTL is no
+// bound of it (draft-ietf-acme-dns-persist-02 §4.1, §7.9).
 func (a *attempt) dnsPersist01(ctx context.Context) (until time.Time, problem *acme.Problem) {
 	name := "_validation-persist." + a.Identifier.Value
 	rrs, err := a.lookup(ctx, name, dns.TypeTXT)
 	if err != nil {
 		return until, acme.Problemf(acme.DNS, "looking up TXT of %s: %v", name, err)
 	}
-	var first string
-	ours := 0
-	for _, rr := range rrs {
-		txt, ok := rr.(*dns.TXT)
-		if !ok {
-			continue
-		}
-		value := strings.Join(txt.Txt, "")
-		end, match, err := a.persists(value)
+	var first error
+	value, ours := "", 0
+	for _, text := range texts(rrs) {
+		end, match, err := a.persists(text)
 		if !match {
 			continue // another CA's, or no record of this kind (§4.3.2)
 		}
 		if err == nil {
-			ttl := time.Duration(txt.Hdr.Ttl) * time.Second
-			return earlier(end, a.now().Add(max(ttl, minPersist))), nil
+			return end, nil
 		}
-		if ours++; first == "" {
-			first = fmt.Sprintf("%q %v", clip(value), err)
+		if ours++; first == nil {
+			first, value = err, text
 		}
 	}
-	expected := "no issuer"
-	if len(a.Issuers) > 0 {
-		expected = strconv.Quote(a.Issuers[0] + "; accounturi=" + a.Account)
-	}
-	if a.Wildcard || a.Subdomains {
-		expected = strings.TrimSuffix(expected, `"`) + `; policy=wildcard"`
-	}
+	expected := a.persistent()
 	switch {
 	case len(rrs) == 0:
 		return until, acme.Problemf(acme.Unauthorized, "there is no TXT record at %s; it should be %s", name, expected)
 	case ours == 0:
 		return until, acme.Problemf(acme.Unauthorized, "no TXT record at %s names this CA; one should be %s", name, expected)
 	}
-	return until, acme.Problemf(acme.Unauthorized, "the TXT record at %s, %s%s; it should be %s", name, first, andMore(ours), expected)
+	kind := acme.Unauthorized
+	if errors.As(first, new(malformed)) {
+		kind = acme.Malformed // §9.3.1
+	}
+	return until, acme.Problemf(kind, "the TXT record at %s, %q %v%s; it should be %s", name, clip(value), first, andMore(ours), expected)
 }
+
+// persistent is the record, in quotation marks, that would do.
+func (a *attempt) persistent() string {
+	if len(a.Issuers) == 0 || len(a.Thumbprints) == 0 {
+		return "no issuer"
+	}
+	value := a.Issuers[0] + "; accounturi=" + acme.HashedAccount(a.AccountHashes, a.Identifier.Value, a.Thumbprints[0], a.Account)
+	if a.Wildcard || a.Subdomains {
+		value += "; policy=wildcard"
+	}
+	return strconv.Quote(value)
+}
+
+// malformed is what is wrong with the form of a record.
+type malformed struct{ error }
+
+func malformedf(format string, args ...any) error { return malformed{fmt.Errorf(format, args...)} }
 
 // persists tells whether a TXT value is about this CA, and then what is wrong with it
 // or how long it holds; a zero time is for ever.
@@ -69,41 +76,62 @@ func (a *attempt) persists(value string) (until time.Time, ours bool, err error)
 	v, err := parseIssue(value)
 	if err != nil {
 		domain, _, _ := strings.Cut(value, ";")
-		return until, slices.Contains(a.Issuers, strings.ToLower(trimBlanks(domain))), fmt.Errorf("is malformed: %w", err)
+		return until, slices.Contains(a.Issuers, strings.ToLower(trimBlanks(domain))), malformedf("is malformed: %w", err)
 	}
 	if !slices.Contains(a.Issuers, v.domain) {
 		return until, false, nil
 	}
-	account, found, err := v.get("accounturi")
-	switch {
-	case err != nil:
-		return until, true, fmt.Errorf("is malformed: %w", err)
-	case !found:
-		return until, true, errors.New("has no accounturi")
-	case account != a.Account:
-		return until, true, errors.New("is for another account")
+	if err := a.names(v); err != nil {
+		return until, true, err
 	}
 	policy, _, err := v.get("policy")
 	switch {
 	case err != nil:
-		return until, true, fmt.Errorf("is malformed: %w", err)
+		return until, true, malformedf("is malformed: %w", err)
 	case (a.Wildcard || a.Subdomains) && !strings.EqualFold(policy, "wildcard"):
 		return until, true, errors.New("does not allow wildcards and subdomains, for want of policy=wildcard")
 	}
 	text, found, err := v.get("persistuntil")
 	switch {
 	case err != nil:
-		return until, true, fmt.Errorf("is malformed: %w", err)
+		return until, true, malformedf("is malformed: %w", err)
 	case !found:
 		return until, true, nil
 	}
 	if until, err = unixTime(text); err != nil {
-		return until, true, fmt.Errorf("is malformed: its persistUntil: %w", err)
+		return until, true, malformedf("is malformed: its persistUntil: %w", err)
 	}
 	if a.now().After(until) {
 		return until, true, fmt.Errorf("ended at %s", until.UTC().Format(time.RFC3339))
 	}
 	return until, true, nil
+}
+
+// names tells what is wrong with the account in a record, which is a hash over one of the
+// account's keys, and the name or none (§4.1, §4.2).
+func (a *attempt) names(v issueValue) error {
+	account, found, err := v.get("accounturi")
+	if err != nil {
+		return malformedf("is malformed: %w", err)
+	}
+	hash, ours := strings.CutPrefix(account, a.AccountHashes+acme.HashSHA256)
+	sum, err := base64.RawURLEncoding.DecodeString(hash)
+	switch {
+	case !found:
+		return malformedf("has no accounturi")
+	case account == a.Account:
+		return malformedf("has the account's URL itself in place of its hash, as earlier drafts wanted it")
+	case !ours:
+		return malformedf("has an accounturi that does not begin with %s", a.AccountHashes+acme.HashSHA256)
+	case err != nil || len(sum) != sha256.Size:
+		return malformedf("has an accounturi that does not end with a hash in base64url")
+	}
+	for _, key := range a.Thumbprints {
+		if account == acme.HashedAccount(a.AccountHashes, a.Identifier.Value, key, a.Account) || account == acme.HashedAccount(a.AccountHashes, acme.AnyDomain, key, a.Account) {
+			return nil
+		}
+	}
+	return errors.New("is for another account, key or name")
 }
 
 // unixTime reads seconds since 1970 in decimal digits, up to the year 9999.

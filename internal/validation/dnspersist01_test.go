@@ -11,46 +11,67 @@ import (
 	"vidimus/internal/acme"
 )
 
+const (
+	hashes     = "https://acme.example.net/acme/main-open/account-hash/"
+	thumbprint = "9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI"
+)
+
+// hashed is the hash of the account at a domain.
+func hashed(domain, key string) string { return acme.HashedAccount(hashes, domain, key, account) }
+
 func TestDNSPersist01(t *testing.T) {
-	const right = "ca.example.net; accounturi=" + account
+	right := "ca.example.net; accounturi=" + hashed("www.example.org", thumbprint)
 	now := time.Unix(1_800_000_000, 0)
+	const never = 0
+	malformed, unauthorized := acme.Malformed, acme.Unauthorized
+	of := func(account string) []string { return []string{"ca.example.net; accounturi=" + account} }
 	tests := []struct {
 		name     string
 		wildcard bool
 		records  []string
-		says     string        // "" means that it is accepted
-		lasts    time.Duration // the proof
+		problem  acme.ProblemType // "" means that it is accepted
+		says     string
+		lasts    time.Duration // the proof; 0 for ever
 	}{
-		{"right", false, []string{right}, "", time.Hour},
-		{"by another of our names, in capitals", false, []string{"CA2.example.net;AccountURI=" + account}, "", time.Hour},
-		{"among other CAs'", false, []string{"ca.other.net; accounturi=x:y", "v=spf1 -all", right}, "", time.Hour},
-		{"with what we don't know", false, []string{right + "; future=1"}, "", time.Hour},
-		{"wildcard", true, []string{right + "; policy=WildCard"}, "", time.Hour},
-		{"a wildcard's record for the name alone", false, []string{right + "; policy=wildcard"}, "", time.Hour},
-		{"an unknown policy", false, []string{right + "; policy=other"}, "", time.Hour},
-		{"ends soon", false, []string{fmt.Sprint(right, "; persistUntil=", now.Unix()+60)}, "", time.Minute},
-		{"ends now", false, []string{fmt.Sprint(right, "; persistUntil=", now.Unix())}, "", 0},
-		{"ends late", false, []string{right + "; persistuntil=18446744073709551615"}, "", time.Hour},
-		{"ended", false, []string{fmt.Sprint(right, "; persistUntil=", now.Unix()-1)}, "ended at 2027-01-15T07:59:59Z", 0},
-		{"ends never known", false, []string{right + "; persistUntil=soon"}, "persistUntil", 0},
-		{"ends below zero", false, []string{right + "; persistUntil=-1"}, "persistUntil", 0},
-		{"ends with a plus", false, []string{right + "; persistUntil=+1900000000"}, "persistUntil", 0},
-		{"ends beyond all numbers", false, []string{right + "; persistUntil=18446744073709551616"}, "persistUntil", 0},
-		{"ends twice", false, []string{right + "; persistUntil=1900000000; persistUntil=1900000001"}, "twice", 0},
-		{"no wildcard", true, []string{right}, "policy=wildcard", 0},
-		{"no wildcard by another policy", true, []string{right + "; policy=wild"}, "policy=wildcard", 0},
-		{"wildcard twice", true, []string{right + "; policy=wildcard; policy=wildcard"}, "twice", 0},
-		{"another account", false, []string{right + "1"}, "another account", 0},
-		{"another spelling of the account", false, []string{strings.Replace(right, "acme.example.net", "ACME.example.net", 1)}, "another account", 0},
-		{"two accounts", false, []string{right + "; accounturi=" + account}, "twice", 0},
-		{"no account", false, []string{"ca.example.net"}, "no accounturi", 0},
-		{"another CA", false, []string{"ca.other.net; accounturi=" + account}, "names this CA", 0},
-		{"no CA", false, []string{"; accounturi=" + account}, "names this CA", 0},
-		{"malformed", false, []string{right + "; policy"}, "malformed", 0},
-		{"the right one among wrong ones", false, []string{right + "1", right + "; policy", right}, "", time.Hour},
-		{"several wrong ones", false, []string{right + "1", right + "2"}, "(and 1 more)", 0},
-		{"none", false, nil, `should be "` + right + `"`, 0},
-		{"none for a wildcard", true, nil, `should be "` + right + `; policy=wildcard"`, 0},
+		{"right", false, []string{right}, "", "", never},
+		{"for all names", false, of(hashed("*", thumbprint)), "", "", never},
+		{"by a former key", false, of(hashed("www.example.org", "former")), "", "", never},
+		{"by a former key for all names", false, of(hashed("*", "former")), "", "", never},
+		{"by another of our names, in capitals", false, []string{"CA2.example.net;AccountURI=" + hashed("*", thumbprint)}, "", "", never},
+		{"among other CAs'", false, []string{"ca.other.net; accounturi=x:y", "v=spf1 -all", right}, "", "", never},
+		{"with what we don't know", false, []string{right + "; future=1"}, "", "", never},
+		{"wildcard", true, []string{right + "; policy=WildCard"}, "", "", never},
+		{"a wildcard's record for the name alone", false, []string{right + "; policy=wildcard"}, "", "", never},
+		{"an unknown policy", false, []string{right + "; policy=other"}, "", "", never},
+		{"ends soon", false, []string{fmt.Sprint(right, "; persistUntil=", now.Unix()+60)}, "", "", time.Minute},
+		{"ends late", false, []string{right + "; persistuntil=18446744073709551615"}, "", "", time.Unix(253402300799, 0).Sub(now)},
+		{"ended", false, []string{fmt.Sprint(right, "; persistUntil=", now.Unix()-1)}, unauthorized, "ended at 2027-01-15T07:59:59Z", 0},
+		{"ends never known", false, []string{right + "; persistUntil=soon"}, malformed, "persistUntil", 0},
+		{"ends below zero", false, []string{right + "; persistUntil=-1"}, malformed, "persistUntil", 0},
+		{"ends with a plus", false, []string{right + "; persistUntil=+1900000000"}, malformed, "persistUntil", 0},
+		{"ends beyond all numbers", false, []string{right + "; persistUntil=18446744073709551616"}, malformed, "persistUntil", 0},
+		{"ends twice", false, []string{right + "; persistUntil=1900000000; persistUntil=1900000001"}, malformed, "twice", 0},
+		{"no wildcard", true, []string{right}, unauthorized, "policy=wildcard", 0},
+		{"no wildcard by another policy", true, []string{right + "; policy=wild"}, unauthorized, "policy=wildcard", 0},
+		{"wildcard twice", true, []string{right + "; policy=wildcard; policy=wildcard"}, malformed, "twice", 0},
+		{"another account", false, of(acme.HashedAccount(hashes, "www.example.org", thumbprint, account+"1")), unauthorized, "another account", 0},
+		{"another key", false, of(hashed("www.example.org", "other")), unauthorized, "another account, key", 0},
+		{"another name", false, of(hashed("example.org", thumbprint)), unauthorized, "or name", 0},
+		{"another spelling of the prefix", false, []string{strings.Replace(right, "acme.example.net", "ACME.example.net", 1)}, malformed, "does not begin with " + hashes, 0},
+		{"another hash", false, []string{strings.Replace(right, "sha-256", "sha-512", 1)}, malformed, "does not begin with", 0},
+		{"another spelling of the hash", false, []string{strings.Replace(right, "sha-256", "SHA-256", 1)}, malformed, "does not begin with", 0},
+		{"a hash with an end that it has not", false, []string{right + "="}, malformed, "hash in base64url", 0},
+		{"a short hash", false, []string{right[:len(right)-4]}, malformed, "hash in base64url", 0},
+		{"the account itself", false, of(account), malformed, "earlier drafts", 0},
+		{"two accounts", false, []string{right + "; accounturi=" + account}, malformed, "twice", 0},
+		{"no account", false, []string{"ca.example.net"}, malformed, "no accounturi", 0},
+		{"another CA", false, []string{strings.Replace(right, "ca.example.net", "ca.other.net", 1)}, unauthorized, "names this CA", 0},
+		{"no CA", false, []string{"; accounturi=" + account}, unauthorized, "names this CA", 0},
+		{"malformed", false, []string{right + "; policy"}, malformed, "malformed", 0},
+		{"the right one among wrong ones", false, []string{right + "1", right + "; policy", right}, "", "", never},
+		{"several wrong ones", false, []string{right + "1", right + "2"}, malformed, "(and 1 more)", 0},
+		{"none", false, nil, unauthorized, `should be "` + right + `"`, 0},
+		{"none for a wildcard", true, nil, unauthorized, `should be "` + right + `; policy=wildcard"`, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -66,20 +87,16 @@ func TestDNSPersist01(t *testing.T) {
 			req := asks(acme.DNSPersist01)
 			req.Wildcard = tt.wildcard
 			res := v.Validate(t.Context(), req)
-			if tt.says != "" {
-				check(t, res.Problem, acme.Unauthorized, tt.says)
-				return
-			}
-			check(t, res.Problem, "", "")
-			if got := res.Until.Sub(now); got != tt.lasts {
-				t.Errorf("the proof lasts %s; want %s", got, tt.lasts)
+			check(t, res.Problem, tt.problem, tt.says)
+			if tt.lasts == never && !res.Until.IsZero() || tt.lasts != never && res.Until.Sub(now) != tt.lasts {
+				t.Errorf("the proof lasts until %s; want %s", res.Until, tt.lasts)
 			}
 		})
 	}
 }
 
 func TestDNSPersist01OfSubdomainsNeedsTheirPolicy(t *testing.T) {
-	value := "ca.example.net; accounturi=" + account
+	value := "ca.example.net; accounturi=" + hashed("www.example.org", thumbprint)
 	for _, v := range []string{value, value + "; policy=wildcard"} {
 		server := serveDNS(t, func(_ dns.ResponseWriter, q dns.Question, m *dns.Msg) {
 			m.Answer = append(m.Answer, rr(t, fmt.Sprintf("%s 1 IN TXT %q", q.Name, v)))
@@ -90,17 +107,6 @@ func TestDNSPersist01OfSubdomainsNeedsTheirPolicy(t *testing.T) {
 		if (p == nil) != (v != value) {
 			t.Errorf("%q: %v", v, p)
 		}
-	}
-}
-
-func TestDNSPersist01LastsLongEnoughToFinalize(t *testing.T) {
-	now := time.Now()
-	server := serveDNS(t, func(_ dns.ResponseWriter, q dns.Question, m *dns.Msg) {
-		m.Answer = append(m.Answer, rr(t, q.Name+` 0 IN TXT "ca.example.net; accounturi=`+account+`"`))
-	})
-	v := &Validator{Resolver: &Recursive{Servers: []string{server}}, Now: func() time.Time { return now }}
-	if got := v.Validate(t.Context(), asks(acme.DNSPersist01)).Until.Sub(now); got != minPersist {
-		t.Errorf("with a TTL of 0 the proof lasts %s; want %s", got, minPersist)
 	}
 }
 
@@ -122,11 +128,12 @@ func TestDNSAccount01(t *testing.T) {
 	check(t, validate(t, v, acme.DNS01), acme.Unauthorized, "there is no TXT record at _acme-challenge.www")
 }
 
-// FuzzDNSPersist: no value is taken that doesn't spell out our name and the account,
-// and a wildcard only by its policy.
+// FuzzDNSPersist: no value is taken that doesn't spell out our name and a hash of the
+// account, and a wildcard only by its policy.
 func FuzzDNSPersist(f *testing.F) {
-	for _, s := range []string{"", ";", "ca.example.net;accounturi=" + account, "CA.example.net ; policy=wildcard; accounturi = " + account + ";persistUntil=1900000000",
-		"ca.example.net;accounturi=" + account + ";persistUntil=99999999999999999999", "ca.example.net\x00;accounturi=" + account} {
+	right := hashed("www.example.org", thumbprint)
+	for _, s := range []string{"", ";", "ca.example.net;accounturi=" + right, "CA.example.net ; policy=wildcard; accounturi = " + hashed("*", "former") + ";persistUntil=1900000000",
+		"ca.example.net;accounturi=" + right + ";persistUntil=99999999999999999999", "ca.example.net\x00;accounturi=" + right, "ca.example.net;accounturi=" + account} {
 		f.Add(s, true)
 		f.Add(s, false)
 	}
@@ -139,8 +146,9 @@ func FuzzDNSPersist(f *testing.F) {
 			return
 		}
 		lower := strings.ToLower(value)
-		if !strings.Contains(value, account) || !strings.Contains(lower, "example.net") || wildcard && !strings.Contains(lower, "wildcard") ||
-			!until.IsZero() && until.Before(now) {
+		names := func(domain, key string) bool { return strings.Contains(value, hashed(domain, key)) }
+		if !names("www.example.org", thumbprint) && !names("*", thumbprint) && !names("www.example.org", "former") && !names("*", "former") ||
+			!strings.Contains(lower, "example.net") || wildcard && !strings.Contains(lower, "wildcard") || !until.IsZero() && until.Before(now) {
 			t.Errorf("%q is accepted until %s", value, until)
 		}
 	})

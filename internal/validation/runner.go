@@ -31,10 +31,12 @@ const (
 
 // Policy is how challenges of one ACME directory are validated.
 type Policy struct {
-	Accounts   string   // URL of an account without the number at its end
-	Identities []string // domain names of the CA in CAA and dns-persist-01 records, in lower case
-	CAA        bool     // whether CAA records are looked at
-	Networks   Networks // where connections may go besides those of the Validator
+	Accounts string // URL of an account without the number at its end
+	// AccountHashes is what the hash of an account follows in dns-persist-01 records.
+	AccountHashes string
+	Identities    []string // domain names of the CA in CAA and dns-persist-01 records, in lower case
+	CAA           bool     // whether CAA records are looked at
+	Networks      Networks // where connections may go besides those of the Validator
 
 	Life time.Duration // of an authorization that was validated; 0 means AuthzLife
 }
@@ -266,6 +268,11 @@ func (r *Runner) run(ctx context.Context, j job) error {
 	req.Subdomains = a.Subdomains
 	req.Type, req.Token, req.KeyAuthorization = c.Type, c.Token, c.Token+"."+account.Thumbprint
 	var res Result
+	if c.Type == acme.DNSPersist01 {
+		if req.Thumbprints, err = r.thumbprints(ctx, j, account); err != nil {
+			return err
+		}
+	}
 	switch {
 	case account.Status != acme.Valid:
 		res.Problem = acme.Problemf(acme.Unauthorized, "the account is %s", account.Status)
@@ -311,6 +318,17 @@ func (r *Runner) read(ctx context.Context, j job) (a store.Authz, account store.
 	return a, account, err
 }
 
+// thumbprints are those of all keys that an account has had, the last first: a record that
+// was made before the key was changed holds on (draft-ietf-acme-dns-persist-02 §4.2).
+func (r *Runner) thumbprints(ctx context.Context, j job, account store.Account) (all []string, err error) {
+	err = r.persist(ctx, j, func() error {
+		before, err := r.Store.PastThumbprints(ctx, account.ID)
+		all = append([]string{account.Thumbprint}, before...)
+		return err
+	})
+	return all, err
+}
+
 // persist repeats what the database can't do until it can.
 func (r *Runner) persist(ctx context.Context, j job, do func() error) error {
 	begin, wait := time.Now(), retryFirst
@@ -335,7 +353,7 @@ func (r *Runner) persist(ctx context.Context, j job, do func() error) error {
 func (r *Runner) request(account store.Account, base identifier.Identifier, wildcard bool) Request {
 	p := r.Directories[account.Directory]
 	return Request{Identifier: base, Wildcard: wildcard, Account: p.Accounts + strconv.FormatInt(account.ID, 10),
-		Issuers: p.Identities, Networks: p.Networks, CAA: p.CAA}
+		Issuers: p.Identities, AccountHashes: p.AccountHashes, Networks: p.Networks, CAA: p.CAA}
 }
 
 // ChecksCAA tells whether an ACME directory asks for CAA records.

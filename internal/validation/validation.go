@@ -2,7 +2,7 @@
 // http-01 and dns-01 (RFC 8555 §8.3, §8.4), tls-alpn-01 (RFC 8737), both of those that
 // connect for addresses too (RFC 8738), and where they are configured dns-account-01
 // (draft-ietf-acme-dns-account-label-03) and dns-persist-01
-// (draft-ietf-acme-dns-persist-01); and that no CAA record forbids the certificate
+// (draft-ietf-acme-dns-persist-02); and that no CAA record forbids the certificate
 // (RFC 8659, RFC 8657).
 //
 // It talks to whoever the applicant names, so nothing that comes back is trusted:
@@ -71,6 +71,11 @@ type Request struct {
 	Issuers          []string // domain names of the CA for CAA and dns-persist-01, in lower case; without one every issue record forbids
 	Networks         Networks // where this validation may connect besides those of the Validator
 	CAA              bool     // whether CAA records are looked at
+
+	// For dns-persist-01: what the hash of an account follows, and the thumbprints of the
+	// account's keys (RFC 7638), the current one first.
+	AccountHashes string
+	Thumbprints   []string
 }
 
 // Result is what became of a validation.

@@ -46,7 +46,8 @@ func (f fixed) Lookup(_ context.Context, name string, t uint16) (Answer, error) 
 
 // asks is the request to validate a challenge for site.
 func asks(t acme.ChallengeType) Request {
-	return Request{Type: t, Identifier: site, Token: token, KeyAuthorization: keyAuthorization, Account: account, Issuers: identities}
+	return Request{Type: t, Identifier: site, Token: token, KeyAuthorization: keyAuthorization, Account: account, Issuers: identities,
+		AccountHashes: hashes, Thumbprints: []string{thumbprint, "former"}}
 }
 
 func validate(t *testing.T, v *Validator, c acme.ChallengeType) *acme.Problem {

@@ -17,7 +17,7 @@ import (
 const (
 	dns01 = "dns-01"         // RFC 8555 §8.4
 	dnsAc = "dns-account-01" // draft-ietf-acme-dns-account-label-03
-	dnsPe = "dns-persist-01" // draft-ietf-acme-dns-persist-01
+	dnsPe = "dns-persist-01" // draft-ietf-acme-dns-persist-02
 )
 
 // ownerOf is the name at which the CA looks for the answer to a challenge.
@@ -52,10 +52,10 @@ func digest(keyAuthorization string) string {
 // persistent is the TXT value that lets an account have certificates for a name as long
 // as it stands there.
 func persistent(c authenticator.Challenge) (string, error) {
-	if len(c.Issuers) == 0 || c.Account == "" {
+	if len(c.Issuers) == 0 || len(c.AccountURIs) == 0 {
 		return "", fmt.Errorf("%s: the CA did not say its issuer domain name or the URL of the account: prefer dns-01 with --preferred-challenges", c.Type)
 	}
-	value := c.Issuers[0] + "; accounturi=" + c.Account
+	value := c.Issuers[0] + "; accounturi=" + c.AccountURIs[0]
 	if c.Wildcard {
 		value += "; policy=wildcard"
 	}
@@ -84,5 +84,5 @@ func permits(value string, c authenticator.Challenge, now time.Time) bool {
 			return false
 		}
 	}
-	return params["accounturi"] == c.Account && (!c.Wildcard || strings.EqualFold(params["policy"], "wildcard"))
+	return slices.Contains(c.AccountURIs, params["accounturi"]) && (!c.Wildcard || strings.EqualFold(params["policy"], "wildcard"))
 }

@@ -1,6 +1,6 @@
 // Package dns answers challenges with TXT records: dns-01 (RFC 8555 §8.4), and where the
 // CA offers them dns-account-01 (draft-ietf-acme-dns-account-label-03) and
-// dns-persist-01 (draft-ietf-acme-dns-persist-01).
+// dns-persist-01 (draft-ietf-acme-dns-persist-02).
 //
 // A value is noted on disk before it is made, so that it is removed after a crash too
 // ([Recover]); it is added beside the values that are there; and the CA is told to look

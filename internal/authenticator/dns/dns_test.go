@@ -140,12 +140,13 @@ func TestOwners(t *testing.T) {
 var now = time.Unix(2_000_000_000, 0)
 
 func persist(wildcard bool) authenticator.Challenge {
-	return authenticator.Challenge{Type: dnsPe, Account: "https://ca.example/acct/1", Issuers: []string{"ca.example", "other.example"}, Wildcard: wildcard}
+	return authenticator.Challenge{Type: dnsPe, AccountURIs: []string{"https://ca.example/acct/1", "https://ca.example/any"}, Issuers: []string{"ca.example", "other.example"}, Wildcard: wildcard}
 }
 
 func TestPermits(t *testing.T) {
 	for value, want := range map[string][2]bool{ // for the name alone, for its wildcard
 		"ca.example; accounturi=https://ca.example/acct/1":                                           {true, false},
+		"ca.example; accounturi=https://ca.example/any":                                              {true, false},
 		"other.example ;\tAccountURI=https://ca.example/acct/1 ; POLICY=Wildcard":                    {true, true},
 		"ca.example; accounturi=https://ca.example/acct/1; policy=else":                              {true, false},
 		"ca.example; accounturi=https://ca.example/acct/1; policy=wildcard; persistUntil=2000000001": {true, true},
@@ -176,7 +177,7 @@ func FuzzPermits(f *testing.F) {
 		if permits(value, persist(true), now) && !permits(value, persist(false), now) {
 			t.Errorf("%q is for the wildcard and not for the name", value)
 		}
-		if permits(value, persist(false), now) && !strings.Contains(value, "https://ca.example/acct/1") {
+		if permits(value, persist(false), now) && !strings.Contains(value, "https://ca.example/acct/1") && !strings.Contains(value, "https://ca.example/any") {
 			t.Errorf("%q does not name the account", value)
 		}
 	})

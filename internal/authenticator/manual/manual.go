@@ -166,11 +166,14 @@ func Answer(c authenticator.Challenge) (value, record string) {
 		account := sha256.Sum256([]byte(c.Account))
 		return digest, "_" + strings.ToLower(base32.StdEncoding.EncodeToString(account[:10])) + "._acme-challenge." + name
 	case "dns-persist-01": // draft-ietf-acme-dns-persist §4.1
-		issuer := ""
+		issuer, account := "", ""
 		if len(c.Issuers) > 0 {
 			issuer = c.Issuers[0]
 		}
-		value = issuer + "; accounturi=" + c.Account
+		if len(c.AccountURIs) > 0 {
+			account = c.AccountURIs[0]
+		}
+		value = issuer + "; accounturi=" + account
 		if c.Wildcard {
 			value += "; policy=wildcard"
 		}

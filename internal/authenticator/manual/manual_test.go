@@ -21,7 +21,7 @@ func challenge(kind, name string) authenticator.Challenge {
 		panic(err)
 	}
 	return authenticator.Challenge{Identifier: id, Type: kind, Token: "tok-" + strings.ReplaceAll(strings.ReplaceAll(name, ".", "_"), ":", "_"), KeyAuthorization: "tok." + name,
-		Account: "https://ca.example.org/acct/1", Issuers: []string{"ca.example.org"}}
+		Account: "https://ca.example.org/acct/1", AccountURIs: []string{"https://ca.example.org/acct/1"}, Issuers: []string{"ca.example.org"}}
 }
 
 func manual(t *testing.T) (*Manual, *bytes.Buffer, *bytes.Buffer) {
