@@ -100,7 +100,7 @@ fuzz:
 # each fuzz test for SOAKTIME; with the defaults half an hour and two days.
 SOAKTIME ?= 1h
 SOAKKILLS ?= 200
-SOAKTESTS = Test(Kills|Replicas|FullDisk|PostgreSQL|Clock|AValidationSurvives|ARevocationSurvives|DNSSECAndFaults)
+SOAKTESTS = Test(Kills|Replicas|FullDisk|PostgreSQL|Clock|AValidationSurvives|ARevocationSurvives|DNSSECAndFaults|TheUnits)
 soak: export VIDIMUS_PEERS = required
 soak: export VIDIMUS_SOAK = $(SOAKKILLS)
 soak: deps
