@@ -16,6 +16,7 @@ var navigation = []struct {
 	{"people", "/portal/people", overseer},
 	{"sources", "/portal/sources", overseer},
 	{"suspensions", "/portal/suspensions", overseer},
+	{"revoke", "/portal/revoke", operator},
 	{"audit", "/portal/audit", overseer},
 }
 

@@ -115,6 +115,11 @@ func New(c Config) (*Portal, error) {
 	p.frameRoutes()
 	p.loginRoutes()
 	p.hostRoutes()
+	p.dashboardRoutes()
+	p.suspensionRoutes()
+	p.peopleRoutes()
+	p.auditRoutes()
+	p.revokeRoutes()
 	return p, nil
 }
 
