@@ -17,7 +17,7 @@ func (p *Portal) suspensionRoutes() {
 
 // suspensionPage is what is stopped, and where wildcards may be had.
 type suspensionPage struct {
-	Suspensions []suspended
+	Suspensions []listedSuspension
 	Wildcards   []string
 	Kinds       []store.SuspensionKind
 
@@ -26,7 +26,7 @@ type suspensionPage struct {
 	ObjectWrong, ReasonWrong, TreeWrong string
 }
 
-type suspended struct {
+type listedSuspension struct {
 	store.Suspension
 	Actor string
 }
@@ -45,7 +45,7 @@ func (p *Portal) showSuspensions(r *request, status int, page suspensionPage) er
 		return err
 	}
 	for _, x := range all {
-		page.Suspensions = append(page.Suspensions, suspended{x, audit.Name(x.Actor)})
+		page.Suspensions = append(page.Suspensions, listedSuspension{x, audit.Name(x.Actor)})
 	}
 	if page.Wildcards, err = p.Store.WildcardSubtrees(r.Context()); err != nil {
 		return err
