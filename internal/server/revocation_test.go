@@ -13,7 +13,8 @@ import (
 
 func TestPagesSayHowLongTheyMayBeKept(t *testing.T) {
 	path := initAt(t, t.TempDir())
-	pages := open(t, readConfig(t, path)).pages()
+	first := open(t, readConfig(t, path))
+	pages := first.pages()
 	ask := func(h http.Handler, method, url string) *http.Response {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(method, url, nil))
@@ -50,6 +51,7 @@ func TestPagesSayHowLongTheyMayBeKept(t *testing.T) {
 	if err := os.WriteFile(path, []byte(strings.Replace(string(text), "# ocsp: false", "ocsp: false", 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	first.Close()
 	s := open(t, readConfig(t, path))
 	if r := ask(s.pages(), "POST", "/ocsp/main"); r.StatusCode != 404 && r.StatusCode != 405 {
 		t.Errorf("without OCSP: status %d", r.StatusCode)

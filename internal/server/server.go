@@ -81,6 +81,9 @@ func Open(ctx context.Context, c *config.Config, l Listeners, version string, lo
 	if s.store, err = store.Open(ctx, c.Database); err != nil {
 		return nil, err
 	}
+	if err := s.store.Claim(); err != nil {
+		return nil, err
+	}
 	s.store.Observe(s.metrics.Event)
 	s.dir = &directory.Directory{Store: s.store}
 	if err := s.openIssuers(ctx); err != nil {

@@ -24,6 +24,7 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 		return err
 	}
 	f.Close()
+	s.path = path
 
 	q := url.Values{"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)"}}
 	dsn := (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: q.Encode()}).String()

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -37,6 +38,8 @@ type Store struct {
 	write *sql.DB // SQLite: one connection, for writes
 	read  *sql.DB // PostgreSQL: for everything
 
+	path     string        // SQLite's file
+	claim    *os.File      // see Claim; nil without
 	writes   writer        // SQLite's
 	postgres *postgres     // nil with SQLite
 	pool     *pgxpool.Pool // see Queue; nil with SQLite
@@ -95,6 +98,10 @@ func (s *Store) Close() error {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}
+	}
+	if s.claim != nil { // last: another server may begin then
+		errs = append(errs, s.claim.Close())
+		s.claim = nil
 	}
 	return errors.Join(errs...)
 }
