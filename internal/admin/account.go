@@ -36,6 +36,9 @@ type accountView struct {
 	Created    time.Time   `json:"created"`
 	Agreed     time.Time   `json:"terms_agreed,omitzero"`
 	AgreedTo   string      `json:"terms,omitempty"`
+	Suspended  string      `json:"suspended,omitempty"`  // why, it or its ACME-ID
+	UserAgent  string      `json:"user_agent,omitempty"` // of the client that registered it
+	Address    string      `json:"address,omitempty"`    // and from where
 }
 
 func viewAccount(cfg *config.Config, a store.Account) accountView {
@@ -43,7 +46,8 @@ func viewAccount(cfg *config.Config, a store.Account) accountView {
 		a.Contact = []string{}
 	}
 	return accountView{ID: a.ID, URL: fmt.Sprintf("%s/acme/%s/acct/%d", cfg.URL, a.Directory, a.ID), Directory: a.Directory, State: a.Status, Staging: a.Staging,
-		ACMEID: a.ACMEIDFQDN, Contact: a.Contact, Thumbprint: a.Thumbprint, Created: a.Created, Agreed: a.Agreed, AgreedTo: a.AgreedTo}
+		ACMEID: a.ACMEIDFQDN, Contact: a.Contact, Thumbprint: a.Thumbprint, Created: a.Created, Agreed: a.Agreed, AgreedTo: a.AgreedTo,
+		Suspended: a.Suspended, UserAgent: a.UserAgent, Address: a.Address}
 }
 
 func accounts(t *tool) *cobra.Command {
@@ -70,7 +74,9 @@ is repeated widens it.
 
   valid        it works
   deactivated  its client has ended it
-  revoked      an operator has ended it, or another account of its ACME-ID has followed it`,
+  revoked      an operator has ended it, or another account of its ACME-ID has followed it
+
+One that is valid is shown as suspended while an operator has stopped it or its ACME-ID.`,
 		Example: `  vidimusd admin account list --directory main-open --state valid
   vidimusd admin account list --contact ada@example.org --json
   vidimusd admin account list --after 5000 --limit 1000`,
@@ -122,7 +128,15 @@ func accountRow(v *accountView) []string {
 	if id == "" {
 		id = "none"
 	}
-	return []string{strconv.FormatInt(v.ID, 10), v.Directory, string(v.State), day(v.Created), id, orNone(v.Contact)}
+	return []string{strconv.FormatInt(v.ID, 10), v.Directory, v.state(), day(v.Created), id, orNone(v.Contact)}
+}
+
+// state is that of the account for people.
+func (v *accountView) state() string {
+	if v.Suspended != "" && v.State == acme.Valid {
+		return "suspended"
+	}
+	return string(v.State)
 }
 
 // selection understands the options.
@@ -275,7 +289,12 @@ func showAccount(t *tool) *cobra.Command {
 }
 
 func (v accountUse) lines() [][2]string {
-	lines := [][2]string{{"Account", strconv.FormatInt(v.ID, 10)}, {"URL", v.URL}, {"Directory", v.Directory}, {"State", string(v.State)}}
+	lines := [][2]string{{"Account", strconv.FormatInt(v.ID, 10)}, {"URL", v.URL}, {"Directory", v.Directory}, {"State", v.state()}}
+	for _, more := range [][2]string{{"Suspended, as", v.Suspended}, {"Registered by", v.UserAgent}, {"Registered from", v.Address}} {
+		if more[1] != "" {
+			lines = append(lines, more)
+		}
+	}
 	if v.ACMEID != "" {
 		lines = append(lines, [2]string{"ACME-ID", v.ACMEID})
 	}
@@ -301,7 +320,8 @@ func deactivateAccount(t *tool) *cobra.Command {
 		Long: `End an ACME account, for ever: it is revoked (RFC 8555 §7.1.6), its orders that have no
 certificate yet are invalid, and what it has proved counts no longer. A server that runs
 knows within a second. Its client may register anew, with another key, where the
-directory is open; to keep its key out: vidimusd admin key block. An ACME-ID stays, and
+directory is open; to keep its key out: vidimusd admin key block; to stop it for a while only:
+vidimusd admin suspension add account NUMBER. An ACME-ID stays, and
 may get new credentials. Certificates stay good until they end, unless they are revoked:
 vidimusd admin certificate revoke --account NUMBER`,
 		Example:           `  vidimusd admin account deactivate 4711 --reason "host taken over, ticket 815"`,
