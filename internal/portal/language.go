@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"vidimus/internal/acme"
 )
 
 //go:embed templates texts static
@@ -88,7 +90,7 @@ func (l *language) n(key string, number int, args ...any) string {
 func (p *Portal) functions(l *language) template.FuncMap {
 	return template.FuncMap{
 		"t": l.t, "n": l.n, "static": p.staticURL, "path": url.PathEscape, "at": at, "day": day,
-		"client": clientName, "left": p.left,
+		"client": clientName, "left": p.left, "reason": func(code acme.RevocationReason) string { return acme.Reasons[code] },
 	}
 }
 

@@ -47,6 +47,7 @@ import (
 
 	"vidimus/internal/directory"
 	"vidimus/internal/login"
+	desk "vidimus/internal/request"
 	"vidimus/internal/store"
 )
 
@@ -81,6 +82,7 @@ type Config struct {
 	Directories []ACMEDirectory
 	Store       *store.Store
 	Directory   *directory.Directory
+	Desk        *desk.Desk // gives certificates without ACME, and has the issuers; nil for none
 	Visitors    Visitors
 	Door        *login.Door // by which people get in; nil for no pages to log in by
 	Log         *slog.Logger
@@ -120,6 +122,8 @@ func New(c Config) (*Portal, error) {
 	p.peopleRoutes()
 	p.auditRoutes()
 	p.revokeRoutes()
+	p.certificateRoutes()
+	p.requestRoutes()
 	return p, nil
 }
 

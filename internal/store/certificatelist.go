@@ -266,6 +266,7 @@ func (s *Store) listed(ctx context.Context, serials []string) ([]ListedCertifica
 // CertificateStory is what is known of a certificate, and of what came of it.
 type CertificateStory struct {
 	ListedCertificate
+	Profile   string    // that the order asked for, or got; "" where there is none, or no order
 	Client    string    // that asked for it: its User-Agent; "" when that is not known
 	Successor string    // serial number of the certificate that replaced it (RFC 9773)
 	CRL       string    // URL of the CRL that it is in when it is revoked; "" for none
@@ -275,16 +276,16 @@ type CertificateStory struct {
 
 // CertificateStory reads all that is known of a certificate, by its serial number.
 func (s *Store) CertificateStory(ctx context.Context, serial string) (CertificateStory, error) {
-	columns := strings.Replace(certificateColumns, " FROM certificate c", `, i.fqdn, u.user_agent, o.serial, COALESCE(h.base, ''), COALESCE(h.path, ''), h.this_update,
+	columns := strings.Replace(certificateColumns, " FROM certificate c", `, i.fqdn, u.user_agent, o.serial, y.profile, COALESCE(h.base, ''), COALESCE(h.path, ''), h.this_update,
 			COALESCE(h.seen = h.changes, FALSE) FROM certificate c
 		LEFT JOIN account a ON a.id = c.account_id LEFT JOIN acme_id i ON i.id = a.acme_id LEFT JOIN client u ON u.id = c.client_id
-		LEFT JOIN acme_order o ON o.id = c.replaced_by LEFT JOIN crl_shard h ON h.id = c.shard_id`, 1)
+		LEFT JOIN acme_order o ON o.id = c.replaced_by LEFT JOIN acme_order y ON y.id = c.order_id LEFT JOIN crl_shard h ON h.id = c.shard_id`, 1)
 	return one(ctx, s.read, func(row scanner) (c CertificateStory, err error) {
-		var fqdn, client, successor sql.NullString
+		var fqdn, client, successor, profile sql.NullString
 		var shard Shard
 		var complete bool
-		c.Certificate, err = scanCertificate(scanMore{row, []any{&fqdn, &client, &successor, &shard.Base, &shard.Path, timeColumn{&c.Signed}, &complete}})
-		c.ACMEID, c.Client, c.Successor = fqdn.String, client.String, successor.String
+		c.Certificate, err = scanCertificate(scanMore{row, []any{&fqdn, &client, &successor, &profile, &shard.Base, &shard.Path, timeColumn{&c.Signed}, &complete}})
+		c.ACMEID, c.Client, c.Successor, c.Profile = fqdn.String, client.String, successor.String, profile.String
 		if shard.Base != "" {
 			c.CRL = shard.URL()
 		}
