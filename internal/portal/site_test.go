@@ -49,7 +49,7 @@ func newSite(t *testing.T) *site {
 	s := &site{t: t, now: day0}
 	now := func() time.Time { return s.now }
 	s.sessions = &login.Sessions{Store: db, Now: now}
-	s.Portal, err = New(Config{Store: db, Directory: &directory.Directory{Store: db, Now: now}, Visitors: sessionVisitors{s.sessions}, Now: now,
+	s.Portal, err = New(Config{Store: db, Directory: &directory.Directory{Store: db, Now: now}, Desk: newDesk(t, db, now), Visitors: sessionVisitors{s.sessions}, Now: now,
 		Contact: "ca@example.org", Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Directories: []ACMEDirectory{{Name: "main", URL: "https://acme.example.org/acme/main/directory", Root: "https://acme.example.org/ca/main-root.pem"},
 			{Name: "main-staging", URL: "https://acme.example.org/acme/main-staging/directory", Staging: true}}})

@@ -19,7 +19,7 @@ func (s *Server) portal() (http.Handler, error) {
 		return nil, err
 	}
 	c := portal.Config{Title: s.config.Portal.Title, Contact: s.config.Portal.Contact,
-		Store: s.store, Directory: s.dir, Visitors: visitors{door.Sessions}, Door: door, Log: s.log}
+		Store: s.store, Directory: s.dir, Desk: s.desk(), Visitors: visitors{door.Sessions}, Door: door, Log: s.log}
 	for n, iss := range s.issuers {
 		i := &s.config.Issuers[n]
 		c.Directories = append(c.Directories, portal.ACMEDirectory{Name: iss.Name, URL: s.DirectoryURL(i.Directories()[0]),
