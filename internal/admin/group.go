@@ -63,6 +63,9 @@ func groups(t *tool) *cobra.Command {
 			if len(added)+len(removed) == 0 {
 				return usageError{errors.New("say what is to change, by --add or --remove; who there is now is shown by: vidimusd admin group show " + args[0])}
 			}
+			if err := d.ByHand(c.Context(), store.Party{Group: true, Name: args[0]}); err != nil {
+				return err
+			}
 			if err := d.Store.ChangeMembers(c.Context(), args[0], added, removed); err != nil {
 				return noPerson(err, append(added, removed...))
 			}
@@ -78,6 +81,9 @@ func groups(t *tool) *cobra.Command {
 	remove := &cobra.Command{
 		Use: "remove NAME", Short: "Remove a group, which is then responsible for nothing", Args: exactly(1, "the group's name"),
 		RunE: t.run(func(c *cobra.Command, d *directory.Directory, args []string) error {
+			if err := d.ByHand(c.Context(), store.Party{Group: true, Name: args[0]}); err != nil {
+				return err
+			}
 			if err := d.Store.RemoveGroup(c.Context(), args[0]); err != nil {
 				return notThere(err, "there is no group %s", args[0])
 			}

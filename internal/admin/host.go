@@ -161,6 +161,9 @@ func people(t *tool) *cobra.Command {
 	remove := &cobra.Command{
 		Use: "remove LOGIN", Short: "Remove a person, who is then responsible for nothing", Args: exactly(1, "the person's login"),
 		RunE: t.run(func(c *cobra.Command, d *directory.Directory, args []string) error {
+			if err := d.ByHand(c.Context(), store.Party{Name: args[0]}); err != nil {
+				return err
+			}
 			if err := d.Store.RemovePerson(c.Context(), args[0]); err != nil {
 				return notThere(err, "there is no person %s", args[0])
 			}

@@ -102,7 +102,7 @@ To set it up:    vidimusd init --url https://acme.example.org:14000 --organisati
 	})
 	t := new(tool)
 	admin := group("admin", "Manage hosts, people, ACME-IDs, accounts and certificates",
-		t.completing(hostsAt, hosts(t), "show", "people", "remove"), people(t), groups(t), t.completing(acmeIDsAt, acmeIDs(t), "show", "names", "new-credentials", "remove"), accounts(t), wildcards(t), suspensions(t), certificates(t), renewNow(t), keys(t), jobs(t))
+		t.completing(hostsAt, hosts(t), "show", "people", "remove"), people(t), groups(t), t.completing(acmeIDsAt, acmeIDs(t), "show", "names", "new-credentials", "remove"), accounts(t), wildcards(t), suspensions(t), certificates(t), renewNow(t), keys(t), sources(t), jobs(t))
 	admin.PersistentFlags().StringVar(&t.configPath, "config", "vidimusd.yaml", "the configuration `FILE`")
 	admin.PersistentFlags().BoolVar(&t.json, "json", false, "print JSON, for scripts")
 	root.AddCommand(initCommand(), caCommand(version), checkCommand(), serveCommand(version), devCommand(version), conformanceCommand(version), auditCommand(), backupCommand(version), restoreCommand(), manCommand(), admin)

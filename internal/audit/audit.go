@@ -23,6 +23,7 @@ type Actor struct {
 	Request  string `json:"request,omitempty"`  // its ID, as the log and the client have it
 	Person   string `json:"person,omitempty"`   // login, in the portal
 	Operator string `json:"operator,omitempty"` // user of the operating system who ran vidimusd
+	Source   string `json:"source,omitempty"`   // of the host database, which said so
 }
 
 type actorKey struct{}
@@ -57,8 +58,10 @@ const (
 	ACMEIDRemoved Action = "acme-id.removed"
 	HostCreated   Action = "host.created"
 	HostRemoved   Action = "host.removed"
-	HostPeople    Action = "host.people-changed" // also groups
+	HostPeople    Action = "host.people-changed"  // also groups
+	HostDetails   Action = "host.details-changed" // or another source decides on it now
 	PersonCreated Action = "person.created"
+	PersonChanged Action = "person.changed" // name or address; they are not in the log
 	PersonRemoved Action = "person.removed"
 	PersonRole    Action = "person.role-changed"
 	GroupCreated  Action = "group.created"
@@ -79,6 +82,10 @@ const (
 	Resumed           Action = "suspension.ended"
 	WildcardsAllowed  Action = "wildcards.allowed" // object: the subtree
 	WildcardsWithheld Action = "wildcards.withheld"
+
+	SourceSynced    Action = "source.synced"    // object: the source
+	SourceHeld      Action = "source.held-back" // too much would be lost
+	SourceConfirmed Action = "source.confirmed" // by an operator
 
 	Validated        Action = "authorization.validated" // object: the name; result: valid or invalid
 	AuthzDeactivated Action = "authorization.deactivated"
@@ -159,6 +166,8 @@ func Name(actor json.RawMessage) string {
 		return string(actor)
 	}
 	switch {
+	case a.Source != "":
+		return "source " + a.Source
 	case a.Person != "":
 		return a.Person
 	case a.Operator != "":

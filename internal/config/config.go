@@ -36,7 +36,8 @@ type Config struct {
 	Issuers    []Issuer   `yaml:"issuers"`
 	Validation Validation `yaml:"validation"`
 	Log        Log        `yaml:"log"`
-	Portal     *Portal    `yaml:"portal"` // nil: no pages for people
+	Portal     *Portal    `yaml:"portal"`  // nil: no pages for people
+	Sources    []Source   `yaml:"sources"` // of hosts, people and groups
 
 	BlockedKeys []string `yaml:"blocked_keys"` // files, see weakkey.List
 	Operating   `yaml:",inline"`
@@ -322,6 +323,7 @@ func (c *Config) complete(r *reader) {
 	c.completeRevocation(r)
 	c.Cleanup.complete(r)
 	c.completePortal(r)
+	c.completeSources(r)
 }
 
 func (t *TLS) complete(r *reader) {

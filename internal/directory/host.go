@@ -72,6 +72,9 @@ func (d *Directory) ChangeParties(ctx context.Context, fqdn string, add, remove 
 	} else if err != nil {
 		return h, err
 	}
+	if h.Source != "" {
+		return h, elsewhere("host", fqdn, h.Source)
+	}
 	for _, p := range remove {
 		if of := h.People; !slices.Contains(of, p.Name) && !p.Group || p.Group && !slices.Contains(h.Groups, p.Name) {
 			return h, fmt.Errorf("%s is not responsible for host %s", p.Name, fqdn)
@@ -107,9 +110,32 @@ func (d *Directory) RemoveHost(ctx context.Context, fqdn string) error {
 	if err != nil {
 		return err
 	}
+	if h, err := d.Store.HostAlone(ctx, fqdn); err == nil && h.Source != "" {
+		return elsewhere("host", fqdn, h.Source)
+	}
 	err = d.Store.RemoveHost(ctx, fqdn, d.now())
 	if errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("there is no host %s", fqdn)
 	}
 	return err
+}
+
+// ByHand tells whether a person or group may be changed here: whether they don't come from
+// a source. One that is not there may be.
+func (d *Directory) ByHand(ctx context.Context, p store.Party) error {
+	if p.Group {
+		if g, err := d.Store.Group(ctx, p.Name); err == nil && g.Source != "" {
+			return elsewhere("group", p.Name, g.Source)
+		}
+		return nil
+	}
+	if x, err := d.Store.PersonAlone(ctx, p.Name); err == nil && x.Source != "" {
+		return elsewhere("person", p.Name, x.Source)
+	}
+	return nil
+}
+
+// elsewhere says where something is to be changed.
+func elsewhere(kind, name, source string) error {
+	return fmt.Errorf("%s %s comes from the source %s: change it there, and have it read: vidimusd admin source sync %[3]s", kind, name, source)
 }

@@ -67,6 +67,7 @@ func (s *Server) openJobs() (err error) {
 				Do:  s.takeOver},
 			job.Work{Name: "used_nonces", Every: upkeepEvery, Do: s.nonces.Forget})
 	}
+	works = append(works, s.sourceWorks()...)
 	s.jobs, err = job.New(s.store, s.log, works...)
 	return err
 }

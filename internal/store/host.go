@@ -142,13 +142,7 @@ func scanParty(row scanner) (p Party, err error) {
 	return p, err
 }
 
-// RemoveHost forgets a host. Its name leaves the set of every ACME-ID, and the
-// ACME-ID that is named for it is invalid from now on, together with its
-// credentials; a host that comes back under the same name doesn't revive it.
-func (s *Store) RemoveHost(ctx context.Context, fqdn string, now time.Time) error {
-	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error { return removeHost(ctx, tx, fqdn, now) })
-}
-
+// removeHost is for the transaction of [Store.RemoveHost] and others.
 func removeHost(ctx context.Context, tx *sql.Tx, fqdn string, now time.Time) error {
 	if err := changeOne(ctx, tx, `DELETE FROM host WHERE fqdn = $1`, fqdn); err != nil {
 		return missing(err)

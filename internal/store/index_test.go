@@ -153,6 +153,7 @@ func everything(t *testing.T, s *Store) {
 		t.Fatal(err)
 	}
 	portalPages(t, s, id.ID)
+	sourcesAreRead(t, s)
 	must(s.SealAudit(ctx))
 	must(s.DeactivateAuthz(ctx, z.ID, acme.Valid, &acme.Problem{}))
 	must(s.DeactivateAccount(ctx, o.Account, &acme.Problem{}))
@@ -194,6 +195,49 @@ func portalPages(t *testing.T, s *Store, acmeID int64) {
 	if len(newest) == 0 {
 		t.Error("no certificate is the newest")
 	}
+}
+
+// sourcesAreRead does all that is done when a source is read.
+func sourcesAreRead(t *testing.T, s *Store) {
+	t.Helper()
+	ctx, later := t.Context(), day.Add(time.Hour)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := s.LeaseSource(ctx, "main", "me", 0, day, later)
+	must(err)
+	l := SourceLease{Source: "main", Holder: "me", Until: later, Now: day}
+	for _, content := range []string{`{"people":["dan"],"groups":["web2"],"members":["eve"]}`, `{"people":["eve"],"members":["dan"],"name":"x"}`, ""} {
+		for _, kind := range []string{KindPerson, KindGroup, KindHost} {
+			e := SourceEntry{Key: "source.example.org", Content: []byte(content)}
+			if content == "" {
+				e.Content = nil
+			}
+			must(s.ApplySource(ctx, l, kind, []SourceEntry{e}))
+		}
+	}
+	must(s.SettleSource(ctx, l, KindHost, []string{"source.example.org"}))
+	_, err = s.RemoveUnnamed(ctx, l, 10)
+	must(err)
+	must(s.SourceEntries(ctx, "main", func(string, string, EntryHash) {}))
+	_, err = s.SourceEntriesOf(ctx, "main", KindHost, []string{"a"})
+	must(err)
+	_, err = s.CountSourceEntries(ctx, "main")
+	must(err)
+	_, err = s.ContestedEntries(ctx, "main", KindHost, "", 10)
+	must(err)
+	_, err = s.Source(ctx, "main")
+	must(err)
+	must(s.AskForSource(ctx, "main", day))
+	must(s.EndSource(ctx, "main", "me", SourceEnd{Began: day, Now: later, Held: &SourceChange{}, HeldHash: "x"}))
+	must(s.ConfirmSource(ctx, "main", "x", day))
+	_, err = s.LeaseSource(ctx, "main", "me", 0, later, later.Add(time.Hour))
+	must(err)
+	must(s.EndSource(ctx, "main", "me", SourceEnd{Began: day, Now: later, Full: true, Change: SourceChange{KindHost: {Added: 1}}}))
+	must(s.ForgetSource(ctx, "main"))
 }
 
 // textsOf are the statements that a connection of the pool has prepared.
