@@ -91,6 +91,7 @@ func (p *Portal) functions(l *language) template.FuncMap {
 	return template.FuncMap{
 		"t": l.t, "n": l.n, "static": p.staticURL, "path": url.PathEscape, "at": at, "day": day,
 		"client": clientName, "left": p.left, "reason": func(code acme.RevocationReason) string { return acme.Reasons[code] },
+		"rootFile": func() string { return rootFile },
 	}
 }
 

@@ -72,6 +72,8 @@ type ACMEDirectory struct {
 	URL     string
 	Staging bool   // to try things with
 	Root    string // URL of the root certificate that it issues under
+	RootPEM string
+	Private bool // clients don't trust this server before they are told to trust that root
 }
 
 // Config is what a Portal is made of.
@@ -117,6 +119,7 @@ func New(c Config) (*Portal, error) {
 	p.frameRoutes()
 	p.loginRoutes()
 	p.hostRoutes()
+	p.acmeIDRoutes()
 	p.dashboardRoutes()
 	p.suspensionRoutes()
 	p.peopleRoutes()

@@ -23,7 +23,7 @@ func (s *Server) portal() (http.Handler, error) {
 	for n, iss := range s.issuers {
 		i := &s.config.Issuers[n]
 		c.Directories = append(c.Directories, portal.ACMEDirectory{Name: iss.Name, URL: s.DirectoryURL(i.Directories()[0]),
-			Staging: i.IsStaging(), Root: s.URL + "/ca/" + iss.Name + "-root.pem"})
+			Staging: i.IsStaging(), Root: s.URL + "/ca/" + iss.Name + "-root.pem", RootPEM: string(rootsPEM(iss)), Private: s.own != nil})
 	}
 	return portal.New(c)
 }

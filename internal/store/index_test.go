@@ -182,14 +182,16 @@ func portalPages(t *testing.T, s *Store, acmeID int64) {
 	_, err := s.Client(ctx, "client/1")
 	for _, sel := range []HostSelection{{Limit: 50}, {Contains: "www", Limit: 50}, {Person: 1, Limit: 50}, {Person: 1, Contains: "www", Limit: 50}} {
 		_, e := s.ListHosts(ctx, sel)
-		err = errors.Join(err, e)
+		_, e0 := s.ListACMEIDs(ctx, sel)
+		err = errors.Join(err, e, e0)
 	}
 	_, e1 := s.ACMEIDsCovering(ctx, names)
 	newest, e2 := s.Newest(ctx, names, []string{"staging"})
 	_, e3 := s.CertificatesOf(ctx, names[0], 10)
 	_, e4 := s.CertificatesOfACMEID(ctx, acmeID, 10)
 	_, e5 := s.AuditOf(ctx, names[0], 10)
-	if err := errors.Join(err, e1, e2, e3, e4, e5); err != nil {
+	_, e6 := s.AccountsOfACMEID(ctx, acmeID, 10)
+	if err := errors.Join(err, e1, e2, e3, e4, e5, e6); err != nil {
 		t.Fatal(err)
 	}
 	if len(newest) == 0 {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // HostSelection says which hosts to list, in the order of their names.
@@ -54,4 +55,46 @@ func (s *Store) SetLanguage(ctx context.Context, person int64, language string) 
 		_, err := tx.ExecContext(ctx, `UPDATE person SET language = $1 WHERE id = $2`, language, person)
 		return err
 	})
+}
+
+// ListedACMEID is an ACME-ID in a list.
+type ListedACMEID struct {
+	FQDN       string
+	Created    time.Time
+	Invalid    time.Time // since when; zero while it is good
+	Waiting    bool      // credentials wait for somebody to register with them
+	Registered bool      // an account is bound to it, and good
+	Suspended  bool
+	Names      int
+}
+
+// ListACMEIDs lists of each FQDN the last ACME-ID, in the order of their FQDNs; for a
+// person those that bear the name of a host they are responsible for.
+func (s *Store) ListACMEIDs(ctx context.Context, sel HostSelection) ([]ListedACMEID, error) {
+	args := []any{sel.After}
+	arg := func(v any) string {
+		args = append(args, v)
+		return "$" + strconv.Itoa(len(args))
+	}
+	where := `i.fqdn > $1`
+	if sel.Person != 0 {
+		where = `i.fqdn IN (SELECT q.fqdn FROM member o JOIN host_party q ON q.party_id = o.party_id WHERE o.person_id = ` + arg(sel.Person) + ` AND q.fqdn > $1)`
+	}
+	if sel.Contains != "" {
+		where += ` AND lower(i.fqdn) LIKE ` + arg(containing(sel.Contains)) + ` ESCAPE '\'`
+	}
+	return collect(ctx, s.read, func(row scanner) (a ListedACMEID, err error) {
+		err = row.Scan(&a.FQDN, timeColumn{&a.Created}, timeColumn{&a.Invalid}, &a.Waiting, &a.Registered, &a.Suspended, &a.Names)
+		return a, err
+	}, `SELECT i.fqdn, i.created_at, i.invalid_at, i.hmac_key IS NOT NULL, `+registered+`,
+			EXISTS (SELECT 1 FROM suspension s WHERE s.kind = 'acme-id' AND s.object = i.fqdn),
+			(SELECT COUNT(*) FROM acme_id_name n WHERE n.acme_id = i.id)
+		FROM acme_id i WHERE `+where+` AND NOT EXISTS (SELECT 1 FROM acme_id j WHERE j.fqdn = i.fqdn AND j.id > i.id)
+		ORDER BY i.fqdn LIMIT `+arg(sel.Limit), args...)
+}
+
+// AccountsOfACMEID lists the valid accounts that are bound to an ACME-ID, the newest
+// first.
+func (s *Store) AccountsOfACMEID(ctx context.Context, id int64, limit int) ([]Account, error) {
+	return collect(ctx, s.read, scanAccount, `SELECT `+accountColumns+` WHERE a.acme_id = $1 AND a.status = 'valid' ORDER BY a.id DESC LIMIT $2`, id, limit)
 }
