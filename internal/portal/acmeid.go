@@ -57,7 +57,7 @@ func (s state) Class() string {
 	return map[state]string{stateRegistered: "ok", stateWaiting: "warn", stateEnded: "warn", stateInvalid: "bad", stateSuspended: "bad"}[s]
 }
 
-func stateOf(invalid, suspended, registered, waiting bool) state {
+func acmeIDState(invalid, suspended, registered, waiting bool) state {
 	switch {
 	case invalid:
 		return stateInvalid
@@ -96,7 +96,7 @@ func (p *Portal) acmeIDs(r *request) error {
 		list.Next = "/portal/acme-ids?" + values.Encode()
 	}
 	for _, a := range found {
-		list.ACMEIDs = append(list.ACMEIDs, listedACMEID{a, stateOf(!a.Invalid.IsZero(), a.Suspended, a.Registered, a.Waiting)})
+		list.ACMEIDs = append(list.ACMEIDs, listedACMEID{a, acmeIDState(!a.Invalid.IsZero(), a.Suspended, a.Registered, a.Waiting)})
 	}
 	return r.show("acme-ids", list)
 }
@@ -144,7 +144,7 @@ func (p *Portal) acmeID(r *request) error {
 	if v.MayEdit, err = p.Directory.MayEdit(ctx, r.visitor.Editor, a.FQDN); err != nil {
 		return err
 	}
-	v.State = stateOf(!a.Invalid.IsZero(), v.Suspended != "", len(a.Accounts) > 0, v.Waiting)
+	v.State = acmeIDState(!a.Invalid.IsZero(), v.Suspended != "", len(a.Accounts) > 0, v.Waiting)
 	if len(v.Names) > shownNames {
 		v.Names, v.More = v.Names[:shownNames], len(v.Names)-shownNames
 	}
@@ -227,8 +227,8 @@ func (in *namesInput) list() []string {
 	return all
 }
 
-// choices fills in what there is to pick from. Queries: 1.
-func (p *Portal) choices(r *request, in *namesInput) error {
+// pickable fills in what there is to pick from. Queries: 1.
+func (p *Portal) pickable(r *request, in *namesInput) error {
 	sel := store.HostSelection{Person: r.visitor.Person.ID, Limit: maxChoices + 1}
 	hosts, err := p.Store.ListHosts(r.Context(), sel)
 	if err != nil || len(hosts) > maxChoices {
@@ -291,7 +291,7 @@ func fits(text string, parts []string) bool {
 
 // again shows the form once more, with what is wrong.
 func (p *Portal) again(r *request, status int, in namesInput) error {
-	if err := p.choices(r, &in); err != nil {
+	if err := p.pickable(r, &in); err != nil {
 		return err
 	}
 	return r.showAs(status, "acme-id-names", in)
