@@ -11,6 +11,7 @@ import (
 	"github.com/zmap/zcrypto/x509"
 	_ "github.com/zmap/zlint/v3" // which registers the lints
 	"github.com/zmap/zlint/v3/lint"
+	"github.com/zmap/zlint/v3/util"
 )
 
 // Rules says which lints a certificate must pass.
@@ -57,6 +58,10 @@ var publicOnly = []string{
 // weakkey.
 var elsewhere = []string{"e_rsa_fermat_factorization"}
 
+// stateless are lints that are made with what costs much, here a regular expression, and
+// don't change: one serves all certificates.
+var stateless = []string{"e_dnsname_bad_character_in_label"}
+
 // Known tells whether there is a lint of that name.
 func Known(name string) bool { return lint.GlobalRegistry().CertificateLints().ByName(name) != nil }
 
@@ -94,10 +99,40 @@ func New(r Rules, ignored []string) (*Linter, error) {
 	l := &Linter{config: registry.GetConfiguration()}
 	for _, x := range registry.CertificateLints().Lints() {
 		if strings.HasPrefix(x.Name, "e_") { // the names of those that warn, or tell, begin otherwise
+			if slices.Contains(stateless, x.Name) {
+				x = madeOnce(*x)
+			}
 			l.lints = append(l.lints, x)
 		}
 	}
 	return l, nil
+}
+
+// run is x.Execute without the results of the lints that don't apply, which are most of
+// them: nil stands for those. A certificate that a lint panics about is Execute's to refuse.
+func (l *Linter) run(x *lint.CertificateLint, cert *x509.Certificate) (result *lint.LintResult) {
+	defer func() {
+		if recover() != nil {
+			result = x.Execute(cert, l.config)
+		}
+	}()
+	if !x.CheckEffective(cert) {
+		return nil
+	}
+	one := x.Lint()
+	if _, ok := one.(lint.Configurable); ok {
+		return x.Execute(cert, l.config)
+	}
+	if !one.CheckApplies(cert) {
+		return nil
+	}
+	return one.Execute(cert)
+}
+
+func madeOnce(x lint.CertificateLint) *lint.CertificateLint {
+	one := x.Lint()
+	x.Lint = func() lint.LintInterface { return one }
+	return &x
 }
 
 // Refusal is why a certificate must not be signed.
@@ -139,8 +174,12 @@ func (l *Linter) Check(der []byte) error {
 		return fmt.Errorf("zlint can't read the certificate: %w", err)
 	}
 	var found []Finding
+	forServers := util.IsServerAuthCert(cert)
 	for _, x := range l.lints { // as zlint.LintCertificateEx does, which sorts all names and keeps all results
-		if result := x.Execute(cert, l.config); result.Status >= lint.Error {
+		if x.Source == lint.CABFBaselineRequirements && !x.OverrideFrameworkFilter && !forServers {
+			continue
+		}
+		if result := l.run(x, cert); result != nil && result.Status >= lint.Error {
 			found = append(found, Finding{x.Name, result.Details})
 		}
 	}
