@@ -112,7 +112,9 @@ func (s *Store) NewOrder(ctx context.Context, o *Order, authzs []*Authz) error {
 	})
 	if err == nil {
 		for i, a := range fresh {
-			s.recent.changed(tickets[i], *a)
+			if a.Status == acme.Pending { // of others the client knows that they are valid
+				s.recent.changed(tickets[i], *a)
+			}
 		}
 	}
 	return err
