@@ -70,7 +70,7 @@ peers-postgres:
 
 peers-client:
 	@echo "== tests of the client against real programs"
-	$(PEERS) ./integration/client ./integration/differential ./integration/faults
+	$(PEERS) ./integration/client ./integration/differential ./integration/faults ./integration/login
 
 peers-dns: dns-lego
 	@echo "== tests of DNS providers against real programs"

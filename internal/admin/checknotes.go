@@ -18,7 +18,7 @@ func notes(cfg *config.Config) (all []config.Mistake) {
 	add := func(format string, args ...any) {
 		all = append(all, config.Mistake{Severity: "note", Text: fmt.Sprintf(format, args...)})
 	}
-	for _, address := range []string{cfg.Listen, cfg.ListenHTTP, cfg.ListenMetrics} {
+	for _, address := range []string{cfg.Listen, cfg.ListenHTTP, cfg.ListenMetrics, cfg.ListenCertificates()} {
 		if address == "" {
 			continue
 		}

@@ -120,6 +120,9 @@ var CertificateLoginFields = []string{"subject.uid", "subject.cn", "subject.seri
 
 func (l *CertificateLogin) complete(r *reader, path string, c *Config) {
 	at := func(key string) string { return path + "." + key }
+	if len(l.Roles) > 0 {
+		r.add(at("roles"), "certificates tell of no groups; give roles by: vidimusd admin person role")
+	}
 	r.address(at("listen"), l.Listen, true)
 	for _, other := range []struct{ key, value string }{{"listen", c.Listen}, {"listen_http", c.ListenHTTP}, {"listen_metrics", c.ListenMetrics}} {
 		if clash(l.Listen, other.value) {

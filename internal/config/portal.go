@@ -136,7 +136,7 @@ func (c *Config) completePortal(r *reader) {
 		r.add("portal.login", "name at least one way of logging in, such as: login: [{password: {totp: optional}}]")
 	}
 	names := make(map[string]bool)
-	passwords := 0
+	passwords, certificates := 0, 0
 	for i := range p.Login {
 		path := fmt.Sprintf("portal.login.%d", i)
 		w := &p.Login[i]
@@ -159,9 +159,25 @@ func (c *Config) completePortal(r *reader) {
 		case w.OIDC != nil:
 			w.OIDC.complete(r, path+".oidc")
 		case w.Certificate != nil:
+			if certificates++; certificates > 1 {
+				r.add(path, "people log in by certificates already; one listener can ask for those of all CAs, in one file")
+			}
 			w.Certificate.complete(r, path+".certificate", c)
 		}
 	}
+}
+
+// ListenCertificates is where people log in by certificate, as HOST:PORT; "" when nobody
+// does.
+func (c *Config) ListenCertificates() string {
+	if c.Portal != nil {
+		for _, w := range c.Portal.Login {
+			if w.Certificate != nil {
+				return w.Certificate.Listen
+			}
+		}
+	}
+	return ""
 }
 
 func isContact(s string) bool {

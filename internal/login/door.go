@@ -23,6 +23,8 @@ var (
 	ErrExpired = errors.New("this log-in has taken too long, or began in another browser; begin again")
 	// ErrNotAccepted says that a provider or a certificate does not let somebody in.
 	ErrNotAccepted = errors.New("you could not be logged in this way")
+	// ErrNoWay says that there is no such way of logging in.
+	ErrNoWay = errors.New("there is no such way of logging in")
 	// ErrAway says that what is asked whether a password is right does not answer.
 	ErrAway = errors.New("the server that knows the passwords does not answer; try again later")
 )
@@ -64,7 +66,15 @@ func (d *Door) limiter() limiter { return limiter{d.Store, d.now} }
 type Way struct{ Name, Title string }
 
 // Ways lists them.
-func (d *Door) Ways() []Way { return nil }
+func (d *Door) Ways() (all []Way) {
+	for _, p := range d.Providers {
+		all = append(all, Way{p.Name, p.Title})
+	}
+	if c := d.Certificates; c != nil {
+		all = append(all, Way{c.Name, c.Title})
+	}
+	return all
+}
 
 // Stage is how far a log-in has come.
 type Stage string

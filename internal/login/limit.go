@@ -22,11 +22,12 @@ type limit struct {
 
 // The limits. Who guesses passwords of one person has 5 tries and then one in five minutes,
 // from wherever; who has the password and guesses codes one in an hour. An address is that
-// of many people sometimes. Beginning costs a row in the database and no more.
+// of many people sometimes. Beginning a log-in elsewhere costs a row, and no more. Beginning costs a row in the database and no more.
 var (
 	byLogin   = limit{free: 5, most: 5 * time.Minute, forget: 10 * time.Minute}
 	byCode    = limit{free: 5, most: time.Hour, forget: time.Hour}
 	byAddress = limit{free: 30, most: 15 * time.Minute, forget: 2 * time.Minute}
+	byBegin   = limit{free: 60, most: time.Minute, forget: 5 * time.Second}
 )
 
 // ForgetFailures is when nothing of a failure matters any more.

@@ -25,6 +25,8 @@ func (p *Portal) loginRoutes() {
 	p.handle("POST /portal/login/code", anybody, p.code).limit = maxLogin
 	p.handle("GET /portal/login/enrol", anybody, p.enrolForm)
 	p.handle("POST /portal/login/enrol", anybody, p.enrol).limit = maxLogin
+	p.handle("GET /portal/login/with/{name}", anybody, p.elsewhere)
+	p.handle("GET /portal/login/callback/{name}", anybody, p.callback)
 	p.accountRoutes()
 }
 
@@ -175,6 +177,7 @@ func (r *request) loginError(err error) (status int, text string, known bool) {
 		{login.ErrBusy, http.StatusServiceUnavailable, "login.busy"},
 		{login.ErrAway, http.StatusServiceUnavailable, "login.away"},
 		{login.ErrExpired, http.StatusUnprocessableEntity, "login.expired"},
+		{login.ErrNotAccepted, http.StatusForbidden, "login.not-accepted"},
 		{login.ErrWrongCode, http.StatusUnprocessableEntity, "login.wrong-code"},
 	} {
 		if errors.Is(err, e.err) {

@@ -171,6 +171,11 @@ func devConfig(dir string, o DevOptions) (c *config.Config, l Listeners, err err
 			return nil, l, err
 		}
 	}
+	if a := c.ListenCertificates(); a != "" {
+		if l.Certificates, err = listen(a); err != nil {
+			return nil, l, err
+		}
+	}
 	c.Listen, c.URL = address, "https://"+address
 	if c.Portal == nil { // of a folder that an older vidimusd has made
 		c.Portal = &config.Portal{Title: config.DefaultPortalTitle, Login: []config.LoginWay{{Password: &config.PasswordLogin{}}}}

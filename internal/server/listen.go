@@ -20,10 +20,12 @@ type Listeners struct {
 	ACME    net.Listener
 	HTTP    net.Listener // nil without listen_http
 	Metrics net.Listener // nil without listen_metrics
+
+	Certificates net.Listener // for people who log in by certificate; nil when nobody does
 }
 
 // Listen opens the listeners that the configuration names, but for those that systemd
-// hands over: sockets with FileDescriptorName acme, http and metrics.
+// hands over: sockets with FileDescriptorName acme, http, metrics and certificates.
 func Listen(c *config.Config) (l Listeners, err error) {
 	inherited, err := activation.ListenersWithNames()
 	if err != nil {
@@ -37,7 +39,7 @@ func Listen(c *config.Config) (l Listeners, err error) {
 	for _, x := range []struct {
 		name, address string
 		to            *net.Listener
-	}{{"acme", c.Listen, &l.ACME}, {"http", c.ListenHTTP, &l.HTTP}, {"metrics", c.ListenMetrics, &l.Metrics}} {
+	}{{"acme", c.Listen, &l.ACME}, {"http", c.ListenHTTP, &l.HTTP}, {"metrics", c.ListenMetrics, &l.Metrics}, {"certificates", c.ListenCertificates(), &l.Certificates}} {
 		if given := inherited[x.name]; len(given) > 0 {
 			if len(given) > 1 {
 				return l, fmt.Errorf("systemd hands over %d sockets named %q; let the .socket unit have one ListenStream", len(given), x.name)
@@ -51,7 +53,7 @@ func Listen(c *config.Config) (l Listeners, err error) {
 		}
 	}
 	for name := range inherited {
-		return l, fmt.Errorf(`systemd hands over a socket named %q; set FileDescriptorName in the .socket unit to acme, http or metrics`, name)
+		return l, fmt.Errorf(`systemd hands over a socket named %q; set FileDescriptorName in the .socket unit to acme, http, metrics or certificates`, name)
 	}
 	return l, nil
 }
@@ -69,7 +71,7 @@ func listen(address string) (net.Listener, error) {
 
 func (l Listeners) close() error {
 	var errs []error
-	for _, x := range []net.Listener{l.ACME, l.HTTP, l.Metrics} {
+	for _, x := range []net.Listener{l.ACME, l.HTTP, l.Metrics, l.Certificates} {
 		if x == nil {
 			continue
 		}

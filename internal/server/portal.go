@@ -8,24 +8,24 @@ import (
 	"vidimus/internal/portal"
 )
 
-// portal is the pages for people, which are served over TLS only; nil where none are
+// openPortal makes the pages for people, which are served over TLS only, where they are
 // configured.
-func (s *Server) portal() (http.Handler, error) {
+func (s *Server) openPortal() (err error) {
 	if s.config.Portal == nil {
-		return nil, nil
+		return nil
 	}
-	door, err := s.door()
-	if err != nil {
-		return nil, err
+	if s.door, err = s.openDoor(); err != nil {
+		return err
 	}
 	c := portal.Config{Title: s.config.Portal.Title, Contact: s.config.Portal.Contact,
-		Store: s.store, Directory: s.dir, Desk: s.desk(), Visitors: visitors{door.Sessions}, Door: door, Log: s.log}
+		Store: s.store, Directory: s.dir, Desk: s.desk(), Visitors: visitors{s.door.Sessions}, Door: s.door, Log: s.log}
 	for n, iss := range s.issuers {
 		i := &s.config.Issuers[n]
 		c.Directories = append(c.Directories, portal.ACMEDirectory{Name: iss.Name, URL: s.DirectoryURL(i.Directories()[0]),
 			Staging: i.IsStaging(), Root: s.URL + "/ca/" + iss.Name + "-root.pem", RootPEM: string(rootsPEM(iss)), Private: s.own != nil})
 	}
-	return portal.New(c)
+	s.people, err = portal.New(c)
+	return err
 }
 
 // visitors are the people who are logged in.

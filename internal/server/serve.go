@@ -45,12 +45,17 @@ func (s *Server) Serve(ctx context.Context) error {
 	secure := s.httpServer(s.acme(pages))
 	secure.TLSConfig = s.tls
 	servers := []*http.Server{secure}
-	errs := make(chan error, 3)
+	errs := make(chan error, 4)
 	go func() { errs <- secure.ServeTLS(guarded(s.listen.ACME, &s.config.Operating), "", "") }()
 	if s.listen.HTTP != nil {
 		plain := s.httpServer(pages)
 		servers = append(servers, plain)
 		go func() { errs <- plain.Serve(guarded(s.listen.HTTP, &s.config.Operating)) }()
+	}
+	if s.listen.Certificates != nil {
+		cards := s.cards()
+		servers = append(servers, cards)
+		go func() { errs <- cards.ServeTLS(guarded(s.listen.Certificates, &s.config.Operating), "", "") }()
 	}
 	if s.listen.Metrics != nil {
 		s.gauge()

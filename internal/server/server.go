@@ -23,8 +23,10 @@ import (
 	"vidimus/internal/identifier"
 	"vidimus/internal/issuer"
 	"vidimus/internal/job"
+	"vidimus/internal/login"
 	"vidimus/internal/metrics"
 	"vidimus/internal/nonce"
+	"vidimus/internal/portal"
 	"vidimus/internal/revocation"
 	"vidimus/internal/store"
 	"vidimus/internal/validation"
@@ -50,7 +52,8 @@ type Server struct {
 	crls    *revocation.Publisher
 	ocsp    *revocation.Responder
 	runner  *validation.Runner
-	people  http.Handler // the portal
+	door    *login.Door    // nil without a portal
+	people  *portal.Portal // the same
 	jobs    *job.Queue
 	blocked *weakkey.List
 	nonces  *nonce.Shared    // nil when no other server can be on the database
@@ -102,7 +105,7 @@ func Open(ctx context.Context, c *config.Config, l Listeners, version string, lo
 	if s.blocked, err = weakkey.Load(c.BlockedKeys...); err != nil {
 		return nil, fmt.Errorf("blocked_keys: %w", err)
 	}
-	if s.people, err = s.portal(); err != nil {
+	if err := s.openPortal(); err != nil {
 		return nil, err
 	}
 	directories, err := policies(c)
