@@ -66,48 +66,35 @@ func (f CertificateFilter) ByExpiry() (is, desc bool) {
 }
 
 // ListCertificates lists up to limit certificates behind the place after, "" for the
-// first, and returns the place behind them, "" when there are no more. It takes two
-// queries, or one more for each issuer but one.
+// first, and returns the place behind them, "" when there are no more. There may be fewer
+// than limit and more all the same, where it has looked at enough. It takes two queries, or
+// one more for each issuer but one; of a person's or host's a few, for each 512 that are
+// looked at.
 func (s *Store) ListCertificates(ctx context.Context, f CertificateFilter, after string, limit int) (all []ListedCertificate, next string, err error) {
-	type place struct {
-		serial   string
-		notAfter int64
-	}
-	scan := func(row scanner) (p place, err error) { return p, row.Scan(&p.serial, &p.notAfter) }
-	var places []place
 	byExpiry, desc := f.ByExpiry()
 	at, ok := parsePlace(after, byExpiry)
-	switch {
-	case !ok:
+	if !ok {
 		return nil, "", nil
+	}
+	var places []place
+	switch {
+	case f.Person != 0 || f.Host != "":
+		return s.listByName(ctx, f, after, limit)
 	case byExpiry:
-		for _, issuer := range f.issuers() {
-			text, args := f.expiryQuery(issuer, at.serial, at.notAfter, desc, limit+1)
-			some, err := collect(ctx, s.read, scan, text, args...)
-			if err != nil {
-				return nil, "", err
-			}
-			places = append(places, some...)
-		}
-		slices.SortFunc(places, func(a, b place) int {
-			c := comparePlaces(a.notAfter, b.notAfter, a.serial, b.serial)
-			if desc {
-				return -c
-			}
-			return c
-		})
+		places, err = s.placesByExpiry(ctx, f, at, desc, limit+1)
 	default:
 		text, args := f.serialQuery(at.serial, limit+1)
-		if places, err = collect(ctx, s.read, scan, text, args...); err != nil {
-			return nil, "", err
-		}
+		places, err = collect(ctx, s.read, scanPlace, text, args...)
+	}
+	if err != nil {
+		return nil, "", err
 	}
 	if len(places) > limit {
 		places = places[:limit]
-		last := places[limit-1]
-		next = last.serial
+		end := places[limit-1]
+		next = end.serial
 		if byExpiry {
-			next = fmt.Sprintf("%d-%s", last.notAfter, last.serial)
+			next = fmt.Sprintf("%d-%s", end.notAfter, end.serial)
 		}
 	}
 	serials := make([]string, len(places))
@@ -116,6 +103,34 @@ func (s *Store) ListCertificates(ctx context.Context, f CertificateFilter, after
 	}
 	all, err = s.listed(ctx, serials)
 	return all, next, err
+}
+
+// place is where a certificate is in a list.
+type place struct {
+	serial   string
+	notAfter int64
+}
+
+func scanPlace(row scanner) (p place, err error) { return p, row.Scan(&p.serial, &p.notAfter) }
+
+// placesByExpiry asks each issuer, as the index begins with that.
+func (s *Store) placesByExpiry(ctx context.Context, f CertificateFilter, after place, desc bool, limit int) (places []place, err error) {
+	for _, issuer := range f.issuers() {
+		text, args := f.expiryQuery(issuer, after.serial, after.notAfter, desc, limit)
+		some, err := collect(ctx, s.read, scanPlace, text, args...)
+		if err != nil {
+			return nil, err
+		}
+		places = append(places, some...)
+	}
+	slices.SortFunc(places, func(a, b place) int {
+		c := comparePlaces(a.notAfter, b.notAfter, a.serial, b.serial)
+		if desc {
+			return -c
+		}
+		return c
+	})
+	return places[:min(limit, len(places))], nil
 }
 
 func comparePlaces(timeA, timeB int64, serialA, serialB string) int {
@@ -129,10 +144,7 @@ func comparePlaces(timeA, timeB int64, serialA, serialB string) int {
 }
 
 // parsePlace reads a place; it came from outside.
-func parsePlace(after string, byExpiry bool) (p struct {
-	serial   string
-	notAfter int64
-}, ok bool) {
+func parsePlace(after string, byExpiry bool) (p place, ok bool) {
 	p.serial = after
 	if after == "" || !byExpiry {
 		return p, true
@@ -192,30 +204,27 @@ func (f CertificateFilter) state(q *query) {
 	}
 }
 
-const ofHosts = `SELECT n.serial FROM certificate_name n WHERE n.value IN (%s, %s)`
-const ofPerson = `SELECT n.serial FROM member m JOIN host_party p ON p.party_id = m.party_id
-	JOIN certificate_name n ON n.value IN (p.fqdn, '*.' || p.fqdn) WHERE m.person_id = %s`
-
-// serialQuery is for what is listed by serial number. It begins with the condition that
-// leaves least, by its index.
+// serialQuery is for what is listed by serial number, and not by a name.
 func (f CertificateFilter) serialQuery(after string, limit int) (string, []any) {
 	q := &query{}
 	from := `certificate c`
-	host := func() string {
-		name := strings.TrimPrefix(f.Host, "*.")
-		return fmt.Sprintf(ofHosts, q.arg(name), q.arg("*."+name))
-	}
-	switch {
-	case f.Host != "":
-		from = `(` + host() + `) s JOIN certificate c ON c.serial = s.serial`
-		if f.Person != 0 {
-			q.and(`c.serial IN (` + fmt.Sprintf(ofPerson, q.arg(f.Person)) + `)`)
-		}
-	case f.Person != 0:
-		from = `(` + fmt.Sprintf(ofPerson, q.arg(f.Person)) + `) s JOIN certificate c ON c.serial = s.serial`
-	case f.Key == nil && f.ACMEID == "" && f.State == Revoked:
+	if f.Key == nil && f.ACMEID == "" && f.State == Revoked {
 		from = `revocation s JOIN certificate c ON c.serial = s.serial`
 	}
+	f.others(q)
+	key := "c.serial"
+	if from != "certificate c" {
+		key = "s.serial"
+	}
+	q.and(key + ` < ` + q.arg(cmp.Or(after, last)))
+	return `SELECT ` + key + `, c.not_after FROM ` + from + ` WHERE ` + q.where() + ` ORDER BY ` + key + ` DESC LIMIT ` + q.arg(limit), q.args
+}
+
+// last is behind all serial numbers.
+const last = "zz"
+
+// others adds the conditions but for names.
+func (f CertificateFilter) others(q *query) {
 	if f.Key != nil {
 		q.and(`c.spki = ` + q.arg(f.Key))
 	}
@@ -226,12 +235,6 @@ func (f CertificateFilter) serialQuery(after string, limit int) (string, []any) 
 		q.and(`c.issuer = ` + q.arg(f.Issuer))
 	}
 	f.state(q)
-	key, distinct := "c.serial", ""
-	if from != "certificate c" {
-		key, distinct = "s.serial", "DISTINCT "
-	}
-	q.and(key + ` < ` + q.arg(cmp.Or(after, "zz"))) // behind which there is none
-	return `SELECT ` + distinct + key + `, c.not_after FROM ` + from + ` WHERE ` + q.where() + ` ORDER BY ` + key + ` DESC LIMIT ` + q.arg(limit), q.args
 }
 
 // listed reads certificates by their serial numbers, in that order.

@@ -144,7 +144,7 @@ func variousCertificates(t *testing.T, s *Store) (all []knownCertificate, person
 		all = append(all, c)
 	}
 	responder := all[0].Certificate // in no CRL
-	responder.Serial, responder.Shard = "ff", 0
+	responder.Serial, responder.Shard, responder.Names = "ff", 0, nil
 	must(s.BeginIssuance(t.Context(), responder, ""))
 	return all, ada.ID
 }
