@@ -8,7 +8,7 @@ TOOL = $(GO) tool -modfile=tools.mod
 export GOFLAGS := $(shell $(GO) env GOFLAGS) -trimpath
 
 .PHONY: all build dns-lego demo test lint unit modules peers peers-server peers-postgres \
-	peers-client peers-dns deps bench bench-big interop fuzz soak clean
+	peers-client peers-portal peers-dns deps bench bench-big interop fuzz soak clean
 
 all: build
 
@@ -58,7 +58,7 @@ modules: dns-lego
 # which go test knows nothing.
 PEERS = $(GO) test -vet=off -count=1 -timeout 12m
 peers: export VIDIMUS_PEERS = required
-peers: peers-server peers-postgres peers-client peers-dns
+peers: peers-server peers-postgres peers-client peers-portal peers-dns
 
 peers-server:
 	@echo "== tests of the server against real programs"
@@ -71,6 +71,10 @@ peers-postgres:
 peers-client:
 	@echo "== tests of the client against real programs"
 	$(PEERS) ./integration/client ./integration/differential ./integration/faults ./integration/login
+
+peers-portal:
+	@echo "== tests of the portal in Chromium"
+	$(PEERS) ./integration/portal
 
 peers-dns: dns-lego
 	@echo "== tests of DNS providers against real programs"

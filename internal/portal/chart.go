@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// bar is one of a chart: of Value, Part is of another kind, as its key says.
+// bar is one of a chart. Part is drawn before Value, in the colour of another kind.
 type bar struct {
 	Label string
 	Value int64
@@ -26,7 +26,7 @@ const (
 func columns(alt string, bars []bar, every int) template.HTML {
 	most := int64(1)
 	for _, b := range bars {
-		most = max(most, b.Value)
+		most = max(most, b.Value, b.Part)
 	}
 	step := roundStep(most)
 	top := (most + step - 1) / step * step
@@ -41,10 +41,10 @@ func columns(alt string, bars []bar, every int) template.HTML {
 	width := float64(chartWidth-chartLeft-6) / float64(max(1, len(bars)))
 	for i, x := range bars {
 		left := chartLeft + 4 + float64(i)*width
-		fmt.Fprintf(&b, `<g><title>%s</title><rect class="bar" x="%.1f" y="%.1f" width="%.1f" height="%.1f"/>`,
+		fmt.Fprintf(&b, `<g><title>%s</title><rect x="%.1f" y="%.1f" width="%.1f" height="%.1f"/>`,
 			template.HTMLEscapeString(x.Title), left, floor-high(x.Value), width*0.8, high(x.Value))
 		if x.Part > 0 {
-			fmt.Fprintf(&b, `<rect class="part" x="%.1f" y="%.1f" width="%.1f" height="%.1f"/>`, left, floor-high(x.Part), width*0.8, high(x.Part))
+			fmt.Fprintf(&b, `<rect class="second-mark" x="%.1f" y="%.1f" width="%.1f" height="%.1f"/>`, left, floor-high(x.Part), width*0.8, high(x.Part))
 		}
 		b.WriteString(`</g>`)
 		if i%every == 0 {
@@ -65,7 +65,7 @@ func lines(alt string, bars []bar) template.HTML {
 	fmt.Fprintf(&b, `<svg class="chart" viewBox="0 0 %d %d" role="img" aria-label="%s">`, chartWidth, max(1, len(bars))*rowHeight, template.HTMLEscapeString(alt))
 	for i, x := range bars {
 		y, width := i*rowHeight, float64(chartWidth-rowLabel-70)*float64(x.Value)/float64(most)
-		fmt.Fprintf(&b, `<text class="label" x="%d" y="%d" text-anchor="end">%s</text><rect class="bar" x="%d" y="%d" width="%.1f" height="%d"/><text x="%.1f" y="%d">%d</text>`,
+		fmt.Fprintf(&b, `<text class="label" x="%d" y="%d" text-anchor="end">%s</text><rect x="%d" y="%d" width="%.1f" height="%d"/><text x="%.1f" y="%d">%d</text>`,
 			rowLabel-8, y+18, template.HTMLEscapeString(clipped(x.Label, 30)), rowLabel, y+4, max(width, 1), rowHeight-8, rowLabel+max(width, 1)+6, y+18, x.Value)
 	}
 	b.WriteString(`</svg>`)
