@@ -107,7 +107,7 @@ func (b *tab) look(name, login, language string, themes []string) {
 func (b *tab) links() (all []string) {
 	b.t.Helper()
 	for _, h := range eval[[]string](b, `[...document.querySelectorAll('a[href^="/portal/"]:not([download])')].map(a => a.getAttribute("href"))`) {
-		if !file.MatchString(h) && !strings.HasPrefix(h, "/portal/acme-ids") { // which are not there yet
+		if !file.MatchString(h) {
 			all = append(all, h)
 		}
 	}
