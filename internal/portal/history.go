@@ -31,8 +31,14 @@ func (p *Portal) history(r *request, object string) ([]event, error) {
 			all[i].What += ": " + extra
 		}
 		var a audit.Actor
-		if r.visitor.Editor.SeesAll() && json.Unmarshal(row.Actor, &a) == nil {
-			all[i].From = a.Address
+		if json.Unmarshal(row.Actor, &a) != nil {
+			continue
+		}
+		if a == (audit.Actor{Address: a.Address, Request: a.Request}) && a.Address != "" {
+			all[i].Who = r.t("history.client") // which had no account yet
+		}
+		if r.visitor.Editor.SeesAll() {
+			all[i].From = place(a.Address)
 		}
 	}
 	return all, nil

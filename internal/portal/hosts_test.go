@@ -133,3 +133,35 @@ func TestAHostOfOthersIsNotThere(t *testing.T) {
 	s.as("bob").get("/portal/hosts/mail.example.org").is(200, "/portal/acme-ids/new")
 	s.as("operator").get("/portal/hosts/nowhere.example.org").is(404)
 }
+
+func TestOperatorsEnterHosts(t *testing.T) {
+	s := newSite(t)
+	b := s.as("operator")
+	b.get("/portal/hosts/new").is(200)
+	b.post("/portal/hosts/new", "host", "<b>", "people", "ada\nnobody<i>", "groups", "none").is(422, "full name of one host", "There is no person nobody&lt;i&gt;", "There is no group none").lacks("<i>", "<b>")
+	b.post("/portal/hosts/new", "host", "*.example.org", "team", "1").is(422, "full name of one host")
+	b.post("/portal/hosts/new", "host", "www.example.org").is(422, "Name somebody")
+	b.post("/portal/hosts/new", "host", "www.example.org", "people", "ada", "team", "1").is(422, "Name somebody")
+	b.post("/portal/hosts/new", "host", "WWW.example.org.", "people", "ada", "groups", "web").to("/portal/hosts/www.example.org")
+	b.post("/portal/hosts/new", "host", "www.example.org", "team", "1").is(422, "There is a host www.example.org already")
+	b.get("/portal/hosts/www.example.org/people").is(200, ">ada</textarea>", ">web</textarea>")
+	b.post("/portal/hosts/www.example.org/people", "people", "bob").to("/portal/hosts/www.example.org")
+	h, err := s.Store.Host(t.Context(), "www.example.org")
+	must(t, err)
+	if len(h.People) != 1 || h.People[0] != "bob" || len(h.Groups) != 0 {
+		t.Errorf("%+v", h)
+	}
+	s.as("ada").get("/portal/hosts/www.example.org").is(404)
+	b.post("/portal/hosts/www.example.org/people", "team", "1").to("/portal/hosts/www.example.org")
+	b.get("/portal/hosts/www.example.org").is(200, "the CA team", "Who is responsible for www.example.org is saved")
+	for _, path := range []string{"/portal/hosts/new", "/portal/hosts/www.example.org/people", "/portal/hosts/www.example.org/remove"} {
+		for _, who := range []string{"ada", "auditor"} {
+			s.as(who).get(path).is(403)
+			s.as(who).post(path, "host", "x.example.org", "people", "ada").is(403)
+		}
+	}
+	b.get("/portal/hosts/www.example.org/remove").is(200)
+	b.post("/portal/hosts/www.example.org/remove").to("/portal/hosts")
+	b.post("/portal/hosts/www.example.org/remove").is(404)
+	b.get("/portal/hosts/www.example.org").is(404)
+}

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"html/template"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -91,6 +92,7 @@ func (p *Portal) functions(l *language) template.FuncMap {
 	return template.FuncMap{
 		"t": l.t, "n": l.n, "static": p.staticURL, "path": url.PathEscape, "at": at, "day": day,
 		"client": clientName, "left": p.left, "reason": func(code acme.RevocationReason) string { return acme.Reasons[code] },
+		"place":    place,
 		"rootFile": func() string { return rootFile },
 	}
 }
@@ -182,3 +184,11 @@ func (r *request) chooseLanguage() error {
 
 // left is how many whole days there are until a time; 0 when it has passed.
 func (p *Portal) left(t time.Time) int { return max(0, int(t.Sub(p.Now())/(24*time.Hour))) }
+
+// place is a network address without the port.
+func place(address string) string {
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		return host
+	}
+	return address
+}

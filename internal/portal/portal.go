@@ -119,6 +119,7 @@ func New(c Config) (*Portal, error) {
 	p.frameRoutes()
 	p.loginRoutes()
 	p.hostRoutes()
+	p.hostEditRoutes()
 	p.acmeIDRoutes()
 	p.dashboardRoutes()
 	p.suspensionRoutes()
