@@ -62,7 +62,7 @@ peers: peers-server peers-postgres peers-client peers-portal peers-dns
 
 peers-server:
 	@echo "== tests of the server against real programs"
-	$(PEERS) ./integration/server ./integration/interop
+	$(PEERS) ./integration/server ./integration/interop ./integration/portal
 
 peers-postgres:
 	@echo "== tests of the server, on PostgreSQL"
