@@ -105,14 +105,14 @@ func Open(ctx context.Context, c *config.Config, l Listeners, version string, lo
 	if s.blocked, err = weakkey.Load(c.BlockedKeys...); err != nil {
 		return nil, fmt.Errorf("blocked_keys: %w", err)
 	}
-	if err := s.openPortal(); err != nil {
-		return nil, err
-	}
 	directories, err := policies(c)
 	if err != nil {
 		return nil, err
 	}
 	s.runner = &validation.Runner{Validator: v, Store: s.store, Log: log, Directories: directories}
+	if err := s.openPortal(); err != nil {
+		return nil, err
+	}
 	if err := s.store.Record(ctx, audit.Event{Action: audit.ServerStarted, Object: c.URL, Detail: audit.Detail{
 		"version": version, "config_sha256": c.SHA256}}); err != nil {
 		return nil, err
