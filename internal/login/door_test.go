@@ -230,7 +230,7 @@ func enrol(t *testing.T, d *login.Door) (secret []byte, recovery []string) {
 	if _, err := d.ConfirmTOTP(t.Context(), x, "000000"); !errors.Is(err, login.ErrWrongCode) {
 		t.Errorf("a wrong first code: %v", err)
 	}
-	if recovery, err = d.ConfirmTOTP(t.Context(), x, login.TOTPCode(s.Pending, d.Now())); err != nil || len(recovery) != 10 {
+	if recovery, err = d.ConfirmTOTP(t.Context(), x, login.CodeOf(s.Pending, d.Now())); err != nil || len(recovery) != 10 {
 		t.Fatalf("%v %v", recovery, err)
 	}
 	return s.Pending, recovery
@@ -268,7 +268,7 @@ func TestACodeIsGoodOnce(t *testing.T) {
 		c := newClock()
 		d := newDoor(t, db, c)
 		secret, recovery := enrol(t, d)
-		code := func(after time.Duration) string { return login.TOTPCode(secret, c.t.Add(after)) }
+		code := func(after time.Duration) string { return login.CodeOf(secret, c.t.Add(after)) }
 		wrong := func(what, code string) {
 			t.Helper()
 			if _, err := d.Code(t.Context(), from("192.0.2.1"), begun(t, d).Token, code); !errors.Is(err, login.ErrWrongCode) {
@@ -346,7 +346,7 @@ func TestCodesCanNotBeGuessedByWhoHasThePassword(t *testing.T) {
 	}
 	c.advance(time.Hour)
 	s := begun(t, d)
-	if _, err := d.Code(t.Context(), from("192.0.2.1"), s.Token, login.TOTPCode(secret, c.t)); err != nil {
+	if _, err := d.Code(t.Context(), from("192.0.2.1"), s.Token, login.CodeOf(secret, c.t)); err != nil {
 		t.Errorf("the right code an hour later: %v", err)
 	}
 }
@@ -362,7 +362,7 @@ func TestALogInOfSeveralStepsIsShortAndKeepsItsOrder(t *testing.T) {
 		t.Errorf("who has codes may set up others: %v", err)
 	}
 	c.advance(11 * time.Minute)
-	if _, err := d.Code(t.Context(), from("192.0.2.1"), s.Token, login.TOTPCode(secret, c.t)); !errors.Is(err, login.ErrExpired) {
+	if _, err := d.Code(t.Context(), from("192.0.2.1"), s.Token, login.CodeOf(secret, c.t)); !errors.Is(err, login.ErrExpired) {
 		t.Errorf("eleven minutes later: %v", err)
 	}
 	// Whose codes are taken away meanwhile has to begin again.
@@ -370,7 +370,7 @@ func TestALogInOfSeveralStepsIsShortAndKeepsItsOrder(t *testing.T) {
 	if err := db.RemoveTOTP(t.Context(), inside(t, d).Person); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Code(t.Context(), from("192.0.2.1"), s.Token, login.TOTPCode(secret, c.t)); !errors.Is(err, login.ErrExpired) {
+	if _, err := d.Code(t.Context(), from("192.0.2.1"), s.Token, login.CodeOf(secret, c.t)); !errors.Is(err, login.ErrExpired) {
 		t.Errorf("without codes: %v", err)
 	}
 }
@@ -395,7 +395,7 @@ func TestWhoHasToHaveCodesSetsThemUpBeforeTheyAreIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	done, recovery, err := d.Enrol(t.Context(), from("192.0.2.1"), s.Token, login.TOTPCode(secrets.Pending, c.t))
+	done, recovery, err := d.Enrol(t.Context(), from("192.0.2.1"), s.Token, login.CodeOf(secrets.Pending, c.t))
 	if err != nil || done.Stage != login.Done || len(recovery) != 10 {
 		t.Fatalf("%+v %v %v", done, recovery, err)
 	}

@@ -38,6 +38,9 @@ func totpCode(secret []byte, step int64) string {
 	return fmt.Sprintf("%06d", (binary.BigEndian.Uint32(sum[from:])&0x7fffffff)%1_000_000)
 }
 
+// CodeOf is the code that a person's program shows at a time, by their secret.
+func CodeOf(secret []byte, t time.Time) string { return totpCode(secret, stepOf(t)) }
+
 // stepOfCode finds the step at about now that a code is of.
 func stepOfCode(secret []byte, code string, now time.Time) (step int64, ok bool) {
 	code = strings.ReplaceAll(code, " ", "")

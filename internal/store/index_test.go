@@ -169,6 +169,13 @@ func loggedIn(t *testing.T, s *Store) {
 	_, found := s.Session(ctx, x.Token, day)
 	_, listed := s.Sessions(ctx, ada.ID, day)
 	errs := []error{err, stale, listed, s.NewSession(ctx, &x), s.SeeSession(ctx, x.ID, later, later, later), s.EndSession(ctx, ada, x.ID), s.RemoveStaleLogins(ctx, day, day, 10)}
+	_, secrets := s.Secrets(ctx, ada.ID)
+	_, failures := s.FailuresOf(ctx, []string{"a", "b"})
+	errs = append(errs, secrets, failures, s.SetPassword(ctx, ada, "hash", day, 0), s.RehashPassword(ctx, ada.ID, "hash", "other"),
+		s.BeginTOTP(ctx, ada.ID, []byte("secret")), s.ConfirmTOTP(ctx, ada, []byte("secret"), 1, [][]byte{[]byte("code")}, day),
+		s.UseTOTP(ctx, ada.ID, 2), s.UseRecoveryCode(ctx, ada, []byte("code")), s.RemoveTOTP(ctx, ada), s.RemovePassword(ctx, ada),
+		s.BeginLogin(ctx, []byte("token"), "{}", later), s.EndLogin(ctx, []byte("token"), day),
+		s.ChangeFailures(ctx, []string{"a"}, func([]Failures) bool { return true }))
 	_, ended := s.EndSessions(ctx, ada, x.ID)
 	if err := errors.Join(append(errs, ended)...); err != nil || found != ErrNotFound {
 		t.Fatal(err, found)
