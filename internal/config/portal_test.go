@@ -100,3 +100,28 @@ func TestPortalNamesEachMistakeWithItsLine(t *testing.T) {
 		t.Errorf("a good one: %s", got)
 	}
 }
+
+// The examples of the documentation are right, but for the files that they name.
+func TestTheExamplesOfTheDocumentationAreRight(t *testing.T) {
+	text, err := os.ReadFile("../../docs/portal.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, part := range strings.Split(string(text), "```yaml\n")[1:] {
+		example, _, _ := strings.Cut(part, "```")
+		portal, ok := strings.CutPrefix(example, "portal:\n")
+		if !ok {
+			continue
+		}
+		found++
+		for line := range strings.Lines(portalMistakes(t, t.TempDir(), portal)) {
+			if !strings.Contains(line, "no such file") {
+				t.Errorf("%s%s", example, line)
+			}
+		}
+	}
+	if found < 5 {
+		t.Errorf("%d examples were found", found)
+	}
+}
