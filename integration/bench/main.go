@@ -28,6 +28,9 @@ type options struct {
 	clients           int    // how many at once, or 0 for each of 1, 8, 32
 
 	bigSQLite, bigPostgres int64 // certificates in the big databases
+
+	portalSize int    // hosts that the pages of the portal are measured with
+	portalDev  string // folder of a vidimusd dev that runs, to measure its pages instead
 }
 
 func main() {
@@ -39,12 +42,14 @@ func main() {
 	flag.IntVar(&o.runs, "runs", 7, "runs of each client")
 	flag.IntVar(&o.due, "due", 100, "lineages for renew --force-renewal; certbot takes two or three seconds for each")
 	flag.IntVar(&o.idle, "idle", 100_000, "the most lineages for renew with nothing due: 1000, 10000 or 100000")
-	flag.StringVar(&o.only, "only", "", "one `part`: clients, renewals, servers, or big, which is not among the others")
+	flag.StringVar(&o.only, "only", "", "one `part`: clients, renewals, servers, portal, or big, which is not among the others")
 	flag.StringVar(&o.server, "server", "", "only servers with this in their `name`, such as vidimusd, SQLite or step-ca")
 	flag.StringVar(&o.orders, "orders", "", "only orders of one `kind`: pre-authorised or http-01")
 	flag.IntVar(&o.clients, "clients", 0, "only rows with this `number` of clients: 1, 8 or 32")
 	flag.Int64Var(&o.bigSQLite, "big-sqlite", 1_000_000, "certificates in the big SQLite database; 0 for none")
 	flag.Int64Var(&o.bigPostgres, "big-postgres", 10_000_000, "certificates in the big PostgreSQL database; 0 for none")
+	flag.IntVar(&o.portalSize, "demo-size", 100_000, "hosts for the pages of the portal, with ten certificates each")
+	flag.StringVar(&o.portalDev, "portal-dev", "", "measure the pages of the vidimusd dev that runs in this `folder` instead")
 	flag.Parse()
 	// SIGPIPE is what "bench | head" ends with.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
@@ -89,7 +94,7 @@ func (o *options) run(ctx context.Context) (err error) {
 	parts := []struct {
 		name string
 		run  func(ctx context.Context, o *options, dir string) error
-	}{{"clients", compareClients}, {"renewals", compareRenewals}, {"servers", measureLoad}, {"big", measureBig}}
+	}{{"clients", compareClients}, {"renewals", compareRenewals}, {"servers", measureLoad}, {"portal", measurePortal}, {"big", measureBig}}
 	known := false
 	for _, p := range parts {
 		if o.only != p.name && (o.only != "" || p.name == "big") {
@@ -101,7 +106,7 @@ func (o *options) run(ctx context.Context) (err error) {
 		}
 	}
 	if !known {
-		return fmt.Errorf("-only %q is none of clients, renewals, servers, big", o.only)
+		return fmt.Errorf("-only %q is none of clients, renewals, servers, portal, big", o.only)
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ type FoundAudit struct {
 }
 
 // auditWindow is how many rows are looked through at once.
-const auditWindow = 10_000
+const auditWindow = 4000
 
 // SearchAudit finds sealed rows: those of an object by an index, others among the next
 // [auditWindow] rows of the time span, so that an answer may be short and not the end.
