@@ -1,6 +1,4 @@
-// Package portal_test tries what the portal's pages do in a browser, and the pages
-// themselves.
-package portal_test
+package portal
 
 import (
 	"bytes"

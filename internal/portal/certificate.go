@@ -113,10 +113,14 @@ func (r *request) orShow(err error, page string, data any) error {
 // eventsOf is the history of a certificate, the newest first. Queries: 1.
 func (p *Portal) eventsOf(r *request, c store.CertificateStory) ([]event, error) {
 	all, err := p.history(r, c.Serial)
+	who := c.Person
+	if c.ACMEID != "" {
+		who = "ACME-ID " + c.ACMEID
+	}
 	if !c.Issued.IsZero() {
 		all = append(all, event{At: c.Issued, What: r.t("certificate.event.issued")})
 	}
-	return append(all, event{At: c.Created, What: r.t("certificate.event.intended"), Who: c.Person}), err
+	return append(all, event{At: c.Created, What: r.t("certificate.event.intended"), Who: who}), err
 }
 
 // chainOf lists the certificates above one; none when its CA is not configured any more.

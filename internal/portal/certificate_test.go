@@ -69,7 +69,7 @@ func TestACertificateIsDownloadedInEachForm(t *testing.T) {
 		}
 	}
 	sum := sha256.Sum256(cert.Raw)
-	b.get(path).is(200, colons(sum[:]), "subjectAltName", "serverAuth", "digitalSignature", chain[1].Subject.CommonName, "OCSP tells so"[:0])
+	b.get(path).is(200, colons(sum[:]), "subjectAltName", "serverAuth", "digitalSignature", chain[1].Subject.CommonName)
 }
 
 func TestACertificateIsRevokedAtTheSecondLook(t *testing.T) {
@@ -81,7 +81,7 @@ func TestACertificateIsRevokedAtTheSecondLook(t *testing.T) {
 	b.get(path).is(200, path+"/revoke")
 	b.get(path+"/revoke").is(200, "These 2 names have no other valid certificate", "www.example.org", `value="keyCompromise"`).lacks("privilegeWithdrawn")
 	b.issued("www.example.org")
-	b.get(path+"/revoke").is(200, "This name has no other valid certificate", "This name has another valid certificate")
+	b.get(path+"/revoke").is(200, "This name has no other valid certificate", "This name has another valid certificate").lacks("EXTRA")
 	s.as("bob").post(path+"/revoke", "reason", "superseded").is(403, "You can&#39;t revoke")
 	s.as("bob").get(path + "/revoke").is(403)
 	s.as("auditor").post(path+"/revoke", "reason", "superseded").is(403)

@@ -72,6 +72,7 @@ func (l *language) t(key string, args ...any) string {
 	if len(args) == 0 {
 		return text
 	}
+	args = args[:min(len(args), strings.Count(text, "%s"))] // "one day" needs no number
 	for i, a := range args {
 		args[i] = fmt.Sprint(a)
 	}
