@@ -78,7 +78,14 @@ func TestReadyzFailsWithoutDatabaseAndWhileStopping(t *testing.T) {
 	c := readConfig(t, initAt(t, t.TempDir()))
 	c.ListenMetrics = "127.0.0.1:0"
 	s := open(t, c)
+	ready := make(chan bool, 1)
+	s.Supervise(Supervisor{Tell: func(state string) {
+		if state == "READY=1" {
+			ready <- true
+		}
+	}})
 	client, _ := served(t, s)
+	<-ready // what it does at the start needs the database
 	url := "http://" + s.listen.Metrics.Addr().String()
 	if status, body := get(t, client, url+"/readyz"); status != http.StatusOK {
 		t.Errorf("at first: %d, %s", status, body)
