@@ -8,6 +8,10 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
 
 	"vidimus/internal/store"
 )
@@ -53,8 +57,17 @@ func count(l limit, kind, of string) counted {
 	return counted{base64.RawURLEncoding.EncodeToString(sum[:18]), l}
 }
 
-// loginKey is under which failures of a login count: in whatever case it is typed.
-func loginKey(login string) string { return strings.ToLower(strings.TrimSpace(login)) }
+// loginKey is under which failures of a login count. A directory takes many texts for the
+// same login (RFC 4518: case, spaces, what is not seen); so do we, and for some more.
+func loginKey(login string) string {
+	folded := norm.NFKC.String(cases.Fold().String(norm.NFKC.String(login)))
+	return strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsNumber(r) || r > ' ' && r < unicode.MaxASCII {
+			return r
+		}
+		return -1
+	}, folded)
+}
 
 // addressKey is under which failures of an address count: with IPv6, of its network, as who
 // has one has all of it.

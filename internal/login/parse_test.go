@@ -1,8 +1,13 @@
 package login
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
+	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -107,5 +112,63 @@ func TestAFileThatIsTooLargeIsNotRead(t *testing.T) {
 	f.Close()
 	if _, err := readBounded(file); err == nil || !strings.Contains(err.Error(), "larger than") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Whatever a directory takes for the login ada counts as ada.
+func TestFailuresCountForALoginHoweverItIsTyped(t *testing.T) {
+	for _, typed := range []string{"ada", "ADA", " ada ", "a\u00adda", "a\u200bda", "a\ufe0fda", "\uff41da", "a da", "ad\u034fa"} {
+		if got := loginKey(typed); got != "ada" {
+			t.Errorf("%q counts as %q", typed, got)
+		}
+	}
+	if loginKey("ada") == loginKey("adam") || loginKey("grün") == loginKey("grun") || loginKey("a-b") == loginKey("ab") {
+		t.Error("logins that differ count as one")
+	}
+}
+
+// A CRL that is one of several, or of another kind, says nothing of a certificate.
+func TestACRLCoversWhatItIsFor(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "CA"}, SubjectKeyId: []byte{1}, KeyUsage: x509.KeyUsageCRLSign}
+	const mine, other = "http://crl.example.org/1.crl", "http://crl.example.org/2.crl"
+	point := func(url string) asn1.RawValue {
+		full, _ := asn1.Marshal(asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: uriName(url)})
+		return asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: full}
+	}
+	leaf := &x509.Certificate{CRLDistributionPoints: []string{mine}}
+	for name, tt := range map[string]struct {
+		of   asn1.ObjectIdentifier
+		d    distribution
+		want bool
+	}{
+		"its own":        {oidDistribution, distribution{Point: point(mine)}, true},
+		"another":        {oidDistribution, distribution{Point: point(other)}, false},
+		"users":          {oidDistribution, distribution{OnlyUser: true}, true},
+		"CAs":            {oidDistribution, distribution{OnlyCA: true}, false},
+		"indirect":       {oidDistribution, distribution{Indirect: true}, false},
+		"attributes":     {oidDistribution, distribution{OnlyAttribute: true}, false},
+		"some reasons":   {oidDistribution, distribution{SomeReasons: asn1.BitString{Bytes: []byte{0x40}, BitLength: 2}}, false},
+		"not known here": {asn1.ObjectIdentifier{2, 5, 29, 27}, distribution{}, false},
+	} {
+		value, err := asn1.Marshal(tt.d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now(), NextUpdate: time.Now().Add(time.Hour),
+			ExtraExtensions: []pkix.Extension{{Id: tt.of, Critical: true, Value: value}}}, ca, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := parseList(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := covers(l.RevocationList, leaf); (err == nil) != tt.want {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
