@@ -14,7 +14,7 @@ const (
 	// perPage is how many lines a list has at most.
 	perPage = 50
 	// lookedThrough is how many hosts one page looks through for those that need somebody.
-	lookedThrough = 500
+	lookedThrough = 300
 	// onTop is how many of them are shown above the list.
 	onTop = 10
 )
@@ -36,8 +36,8 @@ type hostList struct {
 	First   string     // URL of the beginning; "" when this is it
 }
 
-// hosts lists the visitor's hosts, or all for those who see all. Queries: 6; at most 60
-// on the first page of a person with 500 hosts, or where those are looked for that need
+// hosts lists the visitor's hosts, or all for those who see all. Queries: 6; at most 50
+// on the first page of a person with many hosts, or where those are looked for that need
 // somebody.
 func (p *Portal) hosts(r *request) error {
 	query, after := strings.ToLower(strings.TrimSpace(r.FormValue("q"))), r.FormValue("after")
