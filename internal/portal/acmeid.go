@@ -234,8 +234,11 @@ func (p *Portal) pickable(r *request, in *namesInput) error {
 	if err != nil || len(hosts) > maxChoices {
 		return err
 	}
+	written := (&namesInput{Names: in.Names}).list()
 	for _, h := range hosts {
-		in.Choices = append(in.Choices, h.FQDN)
+		if in.New || !slices.Contains(written, h.FQDN) { // of a new one the list is for the host, too
+			in.Choices = append(in.Choices, h.FQDN)
+		}
 	}
 	return nil
 }

@@ -76,5 +76,5 @@ func extras(data json.RawMessage) string {
 			parts = append(parts, s)
 		}
 	}
-	return strings.Join(slices.Compact(parts), " ")
+	return strings.Join(slices.Compact(parts), ", ")
 }

@@ -69,6 +69,7 @@ func (l *language) t(key string, args ...any) string {
 	if !ok {
 		return key // a test finds it
 	}
+	args = args[:min(len(args), strings.Count(text, "%s"))] // a form for one need not say the number
 	if len(args) == 0 {
 		return text
 	}

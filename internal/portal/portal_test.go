@@ -195,3 +195,10 @@ func FuzzLocal(f *testing.F) {
 		}
 	})
 }
+
+func TestNumbersHaveTheirForm(t *testing.T) {
+	l := &language{texts: map[string]string{"x.one": "a host", "x.other": "%s hosts"}}
+	if a, b := l.n("x", 1), l.n("x", 2); a != "a host" || b != "2 hosts" {
+		t.Error(a, b)
+	}
+}
