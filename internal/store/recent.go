@@ -15,7 +15,7 @@ const (
 	// changes, such as vidimusd admin, is seen after this time.
 	recentFor = time.Second
 	// maxRecent bounds the memory for them: some 1 KiB each.
-	maxRecent = 2048
+	maxRecent = 512
 )
 
 // recentAuthzs are authorizations as this process has just recorded them. Who changes one
