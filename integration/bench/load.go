@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -111,6 +112,9 @@ func (o *options) contenders(httpPort int) []contender {
 // measureLoad prints a row for each server, each kind of order and each concurrency.
 // One server runs at a time.
 func measureLoad(ctx context.Context, o *options, dir string) error {
+	if err := os.Mkdir(dir, 0o711); err != nil { // PostgreSQL's user must come through
+		return err
+	}
 	httpPort, err := freePort()
 	if err != nil {
 		return err
