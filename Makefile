@@ -62,7 +62,7 @@ peers: peers-server peers-postgres peers-client peers-portal peers-dns
 
 peers-server:
 	@echo "== tests of the server against real programs"
-	$(PEERS) ./integration/server ./integration/interop ./integration/portal
+	$(PEERS) ./integration/server ./integration/interop ./integration/portal ./integration/sources
 
 peers-postgres:
 	@echo "== tests of the server, on PostgreSQL"
@@ -111,6 +111,8 @@ soak: deps
 	$(GO) test -count=1 -timeout 3h -v ./integration/server -run '$(SOAKTESTS)'
 	@echo "== those that depend on the database, on PostgreSQL"
 	VIDIMUS_TEST_DATABASE=postgres $(GO) test -count=1 -timeout 3h -v ./integration/server -run '$(SOAKTESTS)'
+	@echo "== 100,000 hosts from LDAP"
+	$(GO) test -count=1 -timeout 30m -v ./integration/sources -run TestLDAP
 	@echo "== $$(git grep -h '^func Fuzz' | wc -l) fuzz tests, $(SOAKTIME) each"
 	scripts/fuzz $(SOAKTIME)
 

@@ -27,6 +27,8 @@ const (
 	// overlap is how far behind the newest entry that was seen the next reading begins:
 	// servers that replicate take up changes in another order than that of their times.
 	overlap = 2 * time.Minute
+	// settled is when nothing is to come any more that is older than an entry that was seen.
+	settled = time.Hour
 	// ldapTime is how times are written (RFC 4517 §3.3.13), as servers do for themselves.
 	ldapTime = "20060102150405Z"
 )
@@ -85,7 +87,7 @@ func secret(file string) (string, error) {
 // Deltas implements [Reader].
 func (*ldapReader) Deltas() bool { return true }
 
-// ldapMark is the newest modifyTimestamp of each search.
+// ldapMark is the modifyTimestamp from which on each search is to go on.
 type ldapMark map[string]time.Time
 
 // Read implements [Reader].
@@ -102,13 +104,13 @@ func (r *ldapReader) Read(ctx context.Context, mark string, to Sink) (Reading, e
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	l := &ldapReading{ctx: ctx, c: r.c, conn: conn, to: to, since: since, newest: ldapMark{}, full: mark == "",
+	l := &ldapReading{ctx: ctx, c: r.c, conn: conn, to: to, since: since, next: ldapMark{}, began: time.Now(), full: mark == "",
 		refs: make(map[string]reference), told: make(map[string]bool)}
 	if err := l.read(); err != nil {
 		return Reading{}, fmt.Errorf("%s: %w", r.c.URL, err)
 	}
-	data, err := json.Marshal(l.newest)
-	if err != nil || len(l.newest) < l.searches {
+	data, err := json.Marshal(l.next)
+	if err != nil || len(l.next) < l.searches {
 		return Reading{}, err // one whose times aren't known is read from the beginning
 	}
 	return Reading{Mark: string(data)}, nil
@@ -151,7 +153,8 @@ type ldapReading struct {
 	conn     *ldap.Conn
 	to       Sink
 	since    ldapMark
-	newest   ldapMark
+	next     ldapMark
+	began    time.Time
 	searches int
 	full     bool
 	refs     map[string]reference // by the values that have been looked at, and by DNs in lower case
@@ -187,10 +190,10 @@ func (l *ldapReading) search(what string, s config.LDAPSearch, attributes []stri
 	l.searches++
 	filter, since := s.Filter, l.since[what]
 	if !since.IsZero() {
-		filter = fmt.Sprintf("(&%s(modifyTimestamp>=%s))", filter, since.Add(-overlap).UTC().Format(ldapTime))
+		filter = fmt.Sprintf("(&%s(modifyTimestamp>=%s))", filter, since.UTC().Format(ldapTime))
 	}
 	paging := ldap.NewControlPaging(uint32(l.c.PageSize))
-	newest := since
+	newest := time.Time{}
 	for {
 		req := ldap.NewSearchRequest(s.Base, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 0, 0, false, filter, append(slices.Clone(attributes), "modifyTimestamp"), []ldap.Control{paging})
 		res, err := l.conn.Search(req)
@@ -214,8 +217,19 @@ func (l *ldapReading) search(what string, s config.LDAPSearch, attributes []stri
 		}
 		paging.SetCookie(next.Cookie)
 	}
+	switch {
+	case newest.IsZero():
+		newest = since
+	case l.began.Sub(newest) > settled:
+		newest = newest.Add(time.Second)
+	default:
+		newest = newest.Add(-overlap)
+	}
+	if newest.Before(since) {
+		newest = since
+	}
 	if !newest.IsZero() {
-		l.newest[what] = newest
+		l.next[what] = newest
 	}
 	return nil
 }

@@ -81,7 +81,6 @@ func mysqlConfig(u *url.URL, ca, password string) (*mysql.Config, error) {
 		m.Net, m.Addr = "unix", socket
 	}
 	m.Timeout, m.ReadTimeout, m.WriteTimeout = dialTimeout, requestTimeout, requestTimeout
-	m.Params = map[string]string{"charset": "utf8mb4"}
 	m.Logger = log.New(io.Discard, "", 0) // what goes wrong is in the errors too
 	ip := net.ParseIP(u.Hostname())
 	here := m.Net == "unix" || u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()

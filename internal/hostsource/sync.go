@@ -15,7 +15,7 @@ import (
 
 const (
 	// batch is how many entries one transaction changes.
-	batch = 250
+	batch = 500
 	// leaseSpare is how long a source stays with who reads it beyond what it may take.
 	leaseSpare = time.Minute
 	// conflictsMost is how often a transaction is tried anew that another came between.

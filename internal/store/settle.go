@@ -112,6 +112,9 @@ func (s *Store) settleHosts(ctx context.Context, tx *sql.Tx, keys []string, all 
 			}
 		}
 	}
+	if err := s.plan(ctx, tx, "auto"); err != nil { // the checks of what the rows refer to are many
+		return err
+	}
 	if err := insertAll(ctx, tx, `INSERT INTO host (fqdn, created_at, team, source, details)`, hosts); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -160,9 +161,23 @@ func (s *Store) SettleSource(ctx context.Context, l SourceLease, kind string, ke
 	})
 }
 
-// takeTurn waits until no other transaction decides on entries of sources.
+// takeTurn waits until no other transaction decides on entries of sources. With PostgreSQL
+// each statement is planned for its values until [Store.plan] says otherwise: a plan that was made while
+// the tables were small, as at the first reading, would be kept when they are large.
 func (s *Store) takeTurn(ctx context.Context, tx *sql.Tx) error {
+	if err := s.plan(ctx, tx, "force_custom_plan"); err != nil {
+		return err
+	}
 	_, err := one(ctx, tx, scanID, `SELECT id FROM source_turn WHERE id = 1`+s.lock())
+	return err
+}
+
+// plan says how PostgreSQL plans the statements that follow in a transaction.
+func (s *Store) plan(ctx context.Context, tx *sql.Tx, mode string) error {
+	if s.postgres == nil {
+		return nil
+	}
+	_, err := tx.ExecContext(unawaited(ctx), `SET LOCAL plan_cache_mode = `+mode)
 	return err
 }
 
@@ -190,14 +205,29 @@ func (x said) read(v any) error {
 
 // decisive finds, by key, the entries of the sources of the lowest rank.
 func decisive(ctx context.Context, tx *sql.Tx, kind string, keys []string) (map[string]said, error) {
+	type ranked struct {
+		source string
+		rank   int64
+	}
+	sources, err := collect(ctx, tx, func(row scanner) (x ranked, err error) { return x, row.Scan(&x.source, &x.rank) }, `SELECT name, rank FROM source`)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(sources, func(a, b ranked) int { return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.source, b.source)) })
+	place := make(map[string]int, len(sources))
+	for i, x := range sources {
+		place[x.source] = i
+	}
 	all := make(map[string]said, len(keys))
-	err := inChunks(keys, func(chunk []string) error {
+	err = inChunks(keys, func(chunk []string) error {
+		// Not by a join: it might go through all that a source says.
 		list, args := listed([]any{kind}, chunk)
 		some, err := collect(ctx, tx, func(row scanner) (x said, err error) { return x, row.Scan(&x.key, &x.source, &x.content) },
-			`SELECT e.key, e.source, e.content FROM source_entry e JOIN source s ON s.name = e.source
-			WHERE e.kind = $1 AND e.key IN (`+list+`) ORDER BY s.rank DESC, s.name DESC`, args...)
+			`SELECT key, source, content FROM source_entry WHERE kind = $1 AND key IN (`+list+`)`, args...)
 		for _, x := range some {
-			all[x.key] = x
+			if before, is := all[x.key]; !is || place[x.source] < place[before.source] {
+				all[x.key] = x
+			}
 		}
 		return err
 	})
