@@ -62,7 +62,7 @@ peers: peers-server peers-postgres peers-client peers-portal peers-dns
 
 peers-server:
 	@echo "== tests of the server against real programs"
-	$(PEERS) ./integration/server ./integration/interop ./integration/portal ./integration/sources
+	$(PEERS) ./integration/server ./integration/interop ./integration/sources
 
 peers-postgres:
 	@echo "== tests of the server, on PostgreSQL"

@@ -85,6 +85,9 @@ func certificates(t *tool) *cobra.Command {
 
 // holder says whose a certificate is.
 func holder(c *cobra.Command, d *directory.Directory, cert store.Certificate) (string, error) {
+	if cert.Person != "" {
+		return cert.Person + ", in the portal, without ACME", nil
+	}
 	if cert.Account == 0 {
 		return "the server itself", nil
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,6 +28,7 @@ import (
 	"vidimus/internal/issuer"
 	"vidimus/internal/request"
 	"vidimus/internal/store"
+	"vidimus/internal/store/postgrestest"
 	"vidimus/internal/validation"
 )
 
@@ -37,12 +39,19 @@ func must[T any](v T, err error) T {
 	return v
 }
 
+func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
+
 const token = "0123456789abcdef"
 
 // newDesk makes a desk with an issuer, and ada, who is responsible for some hosts.
 func newDesk(t testing.TB) (*request.Desk, request.Asked) {
 	t.Helper()
-	db := must(store.Open(t.Context(), filepath.Join(t.TempDir(), "v.db")))
+	return newDeskAt(t, filepath.Join(t.TempDir(), "v.db"))
+}
+
+func newDeskAt(t testing.TB, database string) (*request.Desk, request.Asked) {
+	t.Helper()
+	db := must(store.Open(t.Context(), database))
 	t.Cleanup(func() { db.Close() })
 	root := must(issuer.NewRoot("Test", time.Now()))
 	ca := must(issuer.NewIssuing("Test", "main", root, time.Now()))
@@ -103,7 +112,12 @@ func TestACertificateWithoutACME(t *testing.T) {
 
 // Whatever comes in between, a form is good for one certificate.
 func TestAFormIsGoodForOneCertificate(t *testing.T) {
-	desk, a := newDesk(t)
+	t.Run("SQLite", func(t *testing.T) { formIsGoodForOne(t, filepath.Join(t.TempDir(), "v.db")) })
+	t.Run("PostgreSQL", func(t *testing.T) { formIsGoodForOne(t, postgrestest.URL(t)) })
+}
+
+func formIsGoodForOne(t *testing.T, database string) {
+	desk, a := newDeskAt(t, database)
 	a.CSR = csr("a.example.org")
 	var all sync.WaitGroup
 	serials := make([]string, 8)

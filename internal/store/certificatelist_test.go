@@ -190,3 +190,16 @@ func TestACertificateTellsWhatCameOfIt(t *testing.T) {
 		}
 	})
 }
+
+func FuzzPlace(f *testing.F) {
+	f.Add("1767225600000-5601a1fe86d2", true)
+	f.Add("-1", true)
+	f.Fuzz(func(t *testing.T, after string, byExpiry bool) {
+		p, ok := parsePlace(after, byExpiry)
+		if ok && byExpiry && after != "" {
+			if again, ok := parsePlace(fmt.Sprintf("%d-%s", p.notAfter, p.serial), true); !ok || again != p {
+				t.Errorf("%q is %+v, and again %+v", after, p, again)
+			}
+		}
+	})
+}
