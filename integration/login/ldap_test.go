@@ -14,8 +14,9 @@ import (
 	"vidimus/integration/peer"
 )
 
-// slapd runs OpenLDAP with people and groups on loopback, with StartTLS, and returns its URL.
-func slapd(t *testing.T, c *ca) string {
+// slapd runs OpenLDAP with people and groups on loopback, and returns its URLs, with StartTLS
+// and with TLS from the start.
+func slapd(t *testing.T, c *ca) (plain, secure string) {
 	t.Helper()
 	bin := peer.Need(t, "slapd")
 	cert, key := c.server(t)
@@ -80,16 +81,16 @@ cn: ca-team
 member: uid=eve,ou=people,dc=example,dc=org
 `), 0o600))
 	peer.Must(t, exec.Command(peer.Need(t, "slapadd"), "-f", conf, "-l", ldif))
-	address := fmt.Sprintf("ldap://127.0.0.1:%d", peer.FreePort(t))
-	peer.Start(t, exec.Command(bin, "-f", conf, "-h", address, "-d", "0"))
+	plain, secure = fmt.Sprintf("ldap://127.0.0.1:%d", peer.FreePort(t)), fmt.Sprintf("ldaps://127.0.0.1:%d", peer.FreePort(t))
+	peer.Start(t, exec.Command(bin, "-f", conf, "-h", plain+" "+secure, "-d", "0"))
 	peer.Eventually(t, "slapd answers", func() bool {
-		l, err := ldap.DialURL(address)
+		l, err := ldap.DialURL(plain)
 		if err == nil {
 			l.Close()
 		}
 		return err == nil
 	})
-	return address
+	return plain, secure
 }
 
 func ldapWay(t *testing.T, c *ca, address, more string) string {
@@ -98,19 +99,20 @@ func ldapWay(t *testing.T, c *ca, address, more string) string {
 	must(t, os.WriteFile(secret, []byte("service secret\n"), 0o600))
 	return fmt.Sprintf(`    - ldap:
         url: %s
-        starttls: true
+        starttls: %v
         ca: %s
         bind_dn: cn=vidimusd,dc=example,dc=org
         password_file: %s
         base: ou=people,dc=example,dc=org
         group_base: ou=groups,dc=example,dc=org
         roles: {operator: [ca-team]}
-%s`, address, c.file, secret, more)
+%s`, address, strings.HasPrefix(address, "ldap:"), c.file, secret, more)
 }
 
 func TestLogInByLDAP(t *testing.T) {
 	c := newCA(t)
-	s := start(t, ldapWay(t, c, slapd(t, c), "        unknown: create\n"))
+	plain, _ := slapd(t, c)
+	s := start(t, ldapWay(t, c, plain, "        unknown: create\n"))
 	ada := s.browser(t, nil)
 	for _, wrong := range [][2]string{{"ada", "wrong"}, {"ada", ""}, {"nobody", "ada's password"}, {"*", "ada's password"}, {"ada)(uid=*", "ada's password"},
 		{"ada", s.password(t, "ada")}, {"", ""}} {
@@ -130,18 +132,22 @@ func TestLogInByLDAP(t *testing.T) {
 
 func TestLogInByLDAPRefusesWhoIsUnknownAndTellsWhenTheServerIsAway(t *testing.T) {
 	c := newCA(t)
-	address := slapd(t, c)
-	s := start(t, ldapWay(t, c, address, "")+"    - password: {}\n")
+	plain, address := slapd(t, c)
+	s := start(t, ldapWay(t, c, address, "        totp: required\n")+"    - password: {}\n")
 	b := s.browser(t, nil)
 	if p := b.login("eve", "eve's password"); p.status != http.StatusForbidden || !strings.Contains(p.body, "nobody of this login is known") {
 		t.Errorf("status %d: %s", p.status, p.body)
+	}
+	// Codes are asked for besides, where they are required.
+	if p := s.browser(t, nil).login("ada", "ada's password"); p.location != "/portal/login/enrol" {
+		t.Errorf("status %d to %q", p.status, p.location)
 	}
 	// A person may have a local password too.
 	b.login("ada", s.password(t, "ada"))
 	b.is("Ada Archer")
 
 	// Another CA has certified the server, or nobody answers.
-	for name, way := range map[string]string{"another CA": ldapWay(t, newCA(t), address, ""),
+	for name, way := range map[string]string{"another CA": ldapWay(t, newCA(t), address, ""), "another CA, StartTLS": ldapWay(t, newCA(t), plain, ""),
 		"nobody answers": ldapWay(t, c, fmt.Sprintf("ldap://127.0.0.1:%d", peer.FreePort(t)), "")} {
 		b := start(t, way).browser(t, nil)
 		if p := b.login("ada", "ada's password"); p.status != http.StatusServiceUnavailable {
