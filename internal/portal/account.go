@@ -3,6 +3,7 @@ package portal
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -18,6 +19,7 @@ func (p *Portal) accountRoutes() {
 	p.handle("POST /portal/account/codes/remove", person, p.removeCodes)
 	p.handle("POST /portal/account/sessions/{id}/end", person, p.endSession)
 	p.handle("POST /portal/account/sessions/end-others", person, p.endOthers)
+	p.handle("POST /portal/people/{login}/log-out", operator, p.logOutPerson)
 }
 
 // accountPage is how a person logs in, and where they are.
@@ -159,4 +161,16 @@ func (p *Portal) endOthers(r *request) error {
 		return err
 	}
 	return r.done("/portal/account", "account.others-ended")
+}
+
+// logOutPerson ends all sessions of somebody.
+func (p *Portal) logOutPerson(r *request) error {
+	who, err := p.Store.PersonAlone(r.Context(), r.PathValue("login"))
+	if err != nil {
+		return err
+	}
+	if _, err := p.Store.EndSessions(r.Context(), who, 0); err != nil {
+		return err
+	}
+	return r.done("/portal/people/"+url.PathEscape(who.Login), "people.logged-out", who.Login)
 }

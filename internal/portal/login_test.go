@@ -221,6 +221,13 @@ func TestOnesOwnSessionsAndNoOthers(t *testing.T) {
 	bob.get("/portal/account").is(200)
 	bob.send("/portal/logout", url.Values{"csrf": {ada.csrf}}, "same-origin").is(403)
 
+	bob.post("/portal/people/ada/log-out").is(403)
+	s.as("auditor").post("/portal/people/ada/log-out").is(403)
+	ada.get("/portal/account").is(200)
+	s.as("operator").post("/portal/people/ada/log-out").to("/portal/people/ada")
+	ada.get("/portal/account").to("/portal/login?next=%2Fportal%2Faccount")
+
+	ada = s.as("ada")
 	ada.post("/portal/account/password", "old", "correct horse", "new", "battery staple", "again", "battery stapel").is(422, "The two are not the same.")
 	ada.post("/portal/account/password", "old", "wrong", "new", "battery staple", "again", "battery staple").is(422, "That is not your password.")
 	ada.post("/portal/account/password", "old", "correct horse", "new", "ada", "again", "ada").is(422, "Take another password")
