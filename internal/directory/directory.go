@@ -5,7 +5,9 @@
 //
 // Responsible for a host are people, each by themselves or as members of a group; for a
 // host that was entered without anybody, the CA team. A host that has lost all who were
-// responsible is nobody's, until somebody is made responsible again.
+// responsible is nobody's, until somebody is made responsible again. Hosts that a source
+// tells of (package hostsource) are as it says, and changed there; one for which it names
+// nobody is nobody's, unless its configuration gives it to the CA team (unassigned).
 //
 // The rules for names:
 //

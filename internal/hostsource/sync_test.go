@@ -360,3 +360,71 @@ func TestOneReadsASourceAtATime(t *testing.T) {
 		o.sync("main")
 	})
 }
+
+// Two servers read two sources at once: what is decided on is what both have said.
+func TestSourcesThatAreReadAtOnce(t *testing.T) {
+	onBoth(t, func(o *organisation) {
+		low, high := o.source("low", 1), o.source("high", 2)
+		for round := range 8 {
+			low.hosts, high.hosts = nil, nil
+			want := []string{}
+			for i := range 8 {
+				fqdn := fmt.Sprintf("h%d.example.org", i)
+				inLow, inHigh := (i+round)%2 == 0, (i/2+round/2)%2 == 0
+				if inLow {
+					low.hosts = append(low.hosts, Host{FQDN: fqdn, People: []string{"ada"}, Groups: []string{fmt.Sprint("team", round)}})
+				}
+				if inHigh {
+					high.hosts = append(high.hosts, Host{FQDN: fqdn, People: []string{"bob"}})
+				}
+				switch {
+				case inHigh:
+					want = append(want, fqdn+": bob;  (high)")
+				case inLow:
+					want = append(want, fmt.Sprintf("%s: ada; team%d (low)", fqdn, round))
+				}
+			}
+			o.now = o.now.Add(time.Second)
+			errs := make(chan error, 2)
+			for _, name := range []string{"low", "high"} {
+				go func() {
+					_, err := o.syncer.Sync(context.Background(), o.configs[name], false)
+					errs <- err
+				}()
+			}
+			if err := errors.Join(<-errs, <-errs); err != nil {
+				t.Fatal(err)
+			}
+			o.want(want...)
+		}
+	})
+}
+
+// Who enters a host by hand while a source that has it is read has it by hand, or is told
+// that it exists.
+func TestByHandWhileASourceIsRead(t *testing.T) {
+	onBoth(t, func(o *organisation) {
+		s := o.source("main", 0)
+		for round := range 8 {
+			s.hosts = append(s.hosts, Host{FQDN: fmt.Sprintf("h%d.example.org", round), People: []string{"ada"}})
+			fqdn := s.hosts[round].FQDN
+			o.now = o.now.Add(time.Second)
+			done := make(chan error, 1)
+			go func() {
+				_, err := o.syncer.Sync(context.Background(), o.configs["main"], false)
+				done <- err
+			}()
+			byHand := o.db.AddHost(o.Context(), fqdn, nil, o.now)
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			h, err := o.db.HostAlone(o.Context(), fqdn)
+			switch {
+			case err != nil:
+				t.Fatal(err)
+			case byHand == nil && h.Source != "", byHand != nil && (h.Source != "main" || !errors.Is(byHand, store.ErrConflict)):
+				t.Errorf("by hand: %v; it is that of source %q", byHand, h.Source)
+			}
+		}
+	})
+}
