@@ -27,7 +27,6 @@ func (p *Portal) hostEditRoutes() {
 type hostInput struct {
 	New            bool
 	FQDN           string
-	Source         string // of the host database, that may change it again
 	People, Groups string // one on each line
 	Team           bool
 	WrongHost      string
@@ -105,16 +104,25 @@ func (p *Portal) enterHost(r *request) error {
 	return r.done("/portal/hosts/"+url.PathEscape(fqdn), "host.entered", fqdn)
 }
 
-func (p *Portal) peopleForm(r *request) error {
+// ownHost is the one that the path names, unless a source decides on it.
+func (p *Portal) ownHost(r *request) (store.Host, error) {
 	h, err := p.Store.Host(r.Context(), r.PathValue("fqdn"))
+	if err == nil && h.Source != "" {
+		err = &problem{http.StatusConflict, "host.elsewhere"}
+	}
+	return h, err
+}
+
+func (p *Portal) peopleForm(r *request) error {
+	h, err := p.ownHost(r)
 	if err != nil {
 		return err
 	}
-	return r.show("host-people", hostInput{FQDN: h.FQDN, Source: h.Source, People: strings.Join(h.People, "\n"), Groups: strings.Join(h.Groups, "\n"), Team: h.Team})
+	return r.show("host-people", hostInput{FQDN: h.FQDN, People: strings.Join(h.People, "\n"), Groups: strings.Join(h.Groups, "\n"), Team: h.Team})
 }
 
 func (p *Portal) changePeople(r *request) error {
-	h, err := p.Store.Host(r.Context(), r.PathValue("fqdn"))
+	h, err := p.ownHost(r)
 	if err != nil {
 		return err
 	}
@@ -122,7 +130,7 @@ func (p *Portal) changePeople(r *request) error {
 	if err != nil {
 		return err
 	}
-	in.FQDN, in.Source = h.FQDN, h.Source
+	in.FQDN = h.FQDN
 	if in.bad() {
 		return r.showAs(http.StatusUnprocessableEntity, "host-people", in)
 	}
@@ -140,7 +148,7 @@ func (p *Portal) changePeople(r *request) error {
 }
 
 func (p *Portal) removeHostForm(r *request) error {
-	h, err := p.Store.Host(r.Context(), r.PathValue("fqdn"))
+	h, err := p.ownHost(r)
 	if err != nil {
 		return err
 	}
@@ -148,12 +156,12 @@ func (p *Portal) removeHostForm(r *request) error {
 }
 
 func (p *Portal) removeHost(r *request) error {
-	fqdn := r.PathValue("fqdn")
-	if _, err := p.Store.HostAlone(r.Context(), fqdn); err != nil {
+	h, err := p.ownHost(r)
+	if err != nil {
 		return err
 	}
-	if err := p.Directory.RemoveHost(r.Context(), fqdn); err != nil {
+	if err := p.Directory.RemoveHost(r.Context(), h.FQDN); err != nil {
 		return err
 	}
-	return r.done("/portal/hosts", "host.removed", fqdn)
+	return r.done("/portal/hosts", "host.removed", h.FQDN)
 }

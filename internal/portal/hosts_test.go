@@ -165,3 +165,14 @@ func TestOperatorsEnterHosts(t *testing.T) {
 	b.post("/portal/hosts/www.example.org/remove").is(404)
 	b.get("/portal/hosts/www.example.org").is(404)
 }
+
+func TestAHostOfASourceIsChangedThere(t *testing.T) {
+	s := newSite(t)
+	s.host("www.example.org", "ada")
+	s.exec("UPDATE host SET source = 'ldap' WHERE fqdn = 'www.example.org'")
+	b := s.as("operator")
+	b.get("/portal/hosts/www.example.org").is(200, "comes from the source ldap").lacks("/remove")
+	b.get("/portal/hosts/www.example.org/people").is(409, "changed elsewhere")
+	b.post("/portal/hosts/www.example.org/people", "people", "bob").is(409)
+	b.post("/portal/hosts/www.example.org/remove").is(409)
+}

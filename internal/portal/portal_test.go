@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -32,11 +33,53 @@ func TestLanguagesHaveTheSameTexts(t *testing.T) {
 			}
 		}
 	}
+	asked := source(t)
+	for key := range first.texts {
+		if !isAsked(asked, key) {
+			t.Errorf("no page asks for the text %s", key)
+		}
+	}
 	for _, key := range keysAsked(t) {
 		if _, ok := first.texts[key]; !ok {
 			t.Errorf("a page asks for the text %s, which there is not", key)
 		}
 	}
+}
+
+// source is all that could ask for a text.
+func source(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	for _, pattern := range []string{"*.go", "templates/*.html"} {
+		names, err := filepath.Glob(pattern)
+		must(t, err)
+		for _, name := range names {
+			data, err := os.ReadFile(name)
+			must(t, err)
+			all.Write(data)
+		}
+	}
+	return all.String()
+}
+
+// isAsked tells whether a text is asked for: by its key, or by one that is put together
+// from a beginning and something else.
+func isAsked(source, key string) bool {
+	for _, ending := range []string{".one", ".other", ".text"} { // see n, and the pages for errors
+		if strings.Contains(source, `"`+key+`"`) {
+			return true
+		}
+		key = strings.TrimSuffix(key, ending)
+	}
+	if strings.Contains(source, `"`+key+`"`) {
+		return true
+	}
+	for i, c := range key {
+		if (c == '.' || c == '-') && (strings.Contains(source, `"`+key[:i+1]+`"`) || strings.Contains(source, `"`+key[:i+1]+`%s`)) {
+			return true
+		}
+	}
+	return false
 }
 
 // keysAsked are the texts that templates and handlers name in full.

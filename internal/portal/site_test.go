@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"database/sql"
 	"errors"
 	"io"
 	"log/slog"
@@ -28,7 +29,8 @@ type site struct {
 	server   *httptest.Server
 	sessions *login.Sessions
 	now      time.Time
-	serial   int // of the certificate made last
+	path     string // of the database
+	serial   int    // of the certificate made last
 }
 
 type sessionVisitors struct{ *login.Sessions }
@@ -43,10 +45,11 @@ func (v sessionVisitors) Visitor(r *http.Request) (Visitor, error) {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "v.db"))
+	path := filepath.Join(t.TempDir(), "v.db")
+	db, err := store.Open(t.Context(), path)
 	must(t, err)
 	t.Cleanup(func() { db.Close() })
-	s := &site{t: t, now: day0}
+	s := &site{t: t, now: day0, path: path}
 	now := func() time.Time { return s.now }
 	s.sessions = &login.Sessions{Store: db, Now: now}
 	s.Portal, err = New(Config{Store: db, Directory: &directory.Directory{Store: db, Now: now}, Desk: newDesk(t, db, now), Visitors: sessionVisitors{s.sessions}, Now: now,
@@ -74,6 +77,16 @@ func (s *site) host(fqdn string, who ...string) {
 		parties = append(parties, store.Party{Group: group, Name: name})
 	}
 	_, err := s.Directory.AddHost(s.t.Context(), fqdn, parties)
+	must(s.t, err)
+}
+
+// exec changes the database by hand.
+func (s *site) exec(statement string) {
+	s.t.Helper()
+	db, err := sql.Open("sqlite", s.path)
+	must(s.t, err)
+	defer db.Close()
+	_, err = db.Exec(statement)
 	must(s.t, err)
 }
 

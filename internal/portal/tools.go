@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"path"
 	"slices"
 	"strings"
 	"text/template"
@@ -22,6 +23,7 @@ type tool struct {
 // nginx, Caddy), win.
 type block struct {
 	file string // to put it into; "" for commands
+	or   bool   // in place of the block before
 	lang string // sh, yaml, conf or win
 	text string
 }
@@ -34,6 +36,7 @@ type toolData struct {
 	Email          string
 	Root           string // file with the root to trust, on the client; "" where it is trusted already
 	RootPEM        string
+	RootName       string // of the file that a browser saves
 }
 
 // tools are the clients, in the order of the page.
@@ -170,9 +173,9 @@ server {
     listen 80; # the module wants it
 }
 `},
-		{lang: "sh", text: `{{with .Root}}REQUESTS_CA_BUNDLE={{sh .}} {{end}}certbot --nginx --server {{sh .URL}} --eab-kid {{sh .KID}} --eab-hmac-key {{sh .HMAC}} --agree-tos {{with .Email}}-m {{sh .}}{{else}}--register-unsafely-without-email{{end}} --non-interactive{{range .Names}} -d {{sh .}}{{end}}
+		{or: true, lang: "sh", text: `{{with .Root}}REQUESTS_CA_BUNDLE={{sh .}} {{end}}certbot --nginx --server {{sh .URL}} --eab-kid {{sh .KID}} --eab-hmac-key {{sh .HMAC}} --agree-tos {{with .Email}}-m {{sh .}}{{else}}--register-unsafely-without-email{{end}} --non-interactive{{range .Names}} -d {{sh .}}{{end}}
 `}}},
-	{Name: "win-acme", blocks: []block{{lang: "win", text: `{{with .Root}}certutil -addstore Root vidimus-root.pem
+	{Name: "win-acme", blocks: []block{{lang: "win", text: `{{with .Root}}certutil -addstore Root {{win $.RootName}}
 {{end}}wacs.exe --baseuri {{win .URL}} --eab-key-identifier {{win .KID}} --eab-key {{win .HMAC}} --accepttos{{with .Email}} --emailaddress {{win .}}{{end}} --source manual --host {{win .Comma}} --validation selfhosting --store certificatestore
 `}}},
 }
@@ -217,7 +220,10 @@ type shownTool struct {
 	Wildcards bool // some are not in them, as the tool needs to be set up for DNS for these
 }
 
-type shownBlock struct{ File, Text string }
+type shownBlock struct {
+	File, Text string
+	Or         bool // in place of the block before
+}
 
 // namesTogether is how many names the texts have at most.
 const namesTogether = 100
@@ -244,12 +250,12 @@ func toolsFor(d ACMEDirectory, kid, hmac, email, fqdn string, names []string) (a
 		if len(mine) == 0 {
 			continue
 		}
-		data := toolData{URL: d.URL, KID: kid, HMAC: hmac, Main: mine[0], Names: mine, Email: email, RootPEM: d.RootPEM}
+		data := toolData{URL: d.URL, KID: kid, HMAC: hmac, Main: mine[0], Names: mine, Email: email, RootPEM: d.RootPEM, RootName: path.Base(d.Root)}
 		if d.Private {
 			data.Root = rootFile
 		}
 		for _, b := range x.blocks {
-			s.Blocks = append(s.Blocks, shownBlock{b.file, b.with(data)})
+			s.Blocks = append(s.Blocks, shownBlock{b.file, b.with(data), b.or})
 		}
 		all = append(all, s)
 	}
