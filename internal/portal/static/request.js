@@ -18,11 +18,13 @@
     }
   }
 
-  function say(lines) {
+  // say tells what is wrong; what the server says is in English.
+  function say(lines, language) {
     const list = document.createElement("ul");
     for (const line of lines) {
       const item = document.createElement("li");
       item.textContent = line;
+      if (language) item.lang = language;
       list.append(item);
     }
     $("browser-wrong").replaceChildren(...(lines.length ? [list] : []));
@@ -49,7 +51,7 @@
     if (!(response.headers.get("Content-Type") || "").startsWith("application/json")) throw new Error(response.status);
     const answer = await response.json();
     if (answer.token) form.elements.token.value = answer.token;
-    if (!response.ok) return say(answer.names.length ? answer.names.map((n) => `${n.name}: ${n.reason}`) : [answer.reason]);
+    if (!response.ok) return say(answer.names.length ? answer.names.map((n) => `${n.name}: ${n.reason}`) : [answer.reason], "en");
     await show(answer);
   }
 
