@@ -122,7 +122,7 @@ func TestARequestThatIsWrongIsToldAtItsField(t *testing.T) {
 		send := func(choice, csr string) page {
 			return b.post("/portal/request", "token", "0123456789abcdef", "choice", choice, "csr", csr, "step", step)
 		}
-		p := send("main/server", inPEM(both)).is(422, "<strong>mail.example.org</strong>: <span lang="en">you are not responsible for mail.example.org", "BEGIN CERTIFICATE REQUEST", `value="0123456789abcdef"`)
+		p := send("main/server", inPEM(both)).is(422, "<strong>mail.example.org</strong>: <span lang=\"en\">you are not responsible for mail.example.org", "BEGIN CERTIFICATE REQUEST", `value="0123456789abcdef"`)
 		p.lacks("<strong>www.example.org", `value="issue"`)
 		send("main/server", "").is(422, `id="csr-wrong"`, "there is no certificate request")
 		send("main/server", "<script>alert(1)</script>").is(422, `id="csr-wrong"`, "&lt;script&gt;").lacks("<script>alert")
