@@ -14,7 +14,7 @@ import (
 )
 
 // operatorPages are those for auditors and operators.
-var operatorPages = []string{"/portal/dashboard", "/portal/suspensions", "/portal/people", "/portal/people/ada", "/portal/groups/web", "/portal/audit"}
+var operatorPages = []string{"/portal/dashboard", "/portal/suspensions", "/portal/people", "/portal/people/ada", "/portal/groups/web", "/portal/audit", "/portal/sources"}
 
 func TestAuditorsSeeTheOperatorsPagesAndChangeNothing(t *testing.T) {
 	s := newSite(t)
@@ -33,7 +33,7 @@ func TestAuditorsSeeTheOperatorsPagesAndChangeNothing(t *testing.T) {
 	}
 	s.as("auditor").get("/portal/revoke").is(403)
 	for _, path := range []string{"/portal/suspensions", "/portal/suspensions/resume", "/portal/wildcards", "/portal/wildcards/withhold", "/portal/revoke",
-		"/portal/revoke/confirmed", "/portal/people/bob/role"} {
+		"/portal/revoke/confirmed", "/portal/people/bob/role", "/portal/sources/ldap/sync", "/portal/sources/ldap/confirm"} {
 		s.as("auditor").post(path, "kind", "name", "object", "www.example.org", "reason", "x", "subtree", "example.org", "role", "operator").is(403)
 		s.as("ada").post(path).is(403)
 	}
@@ -244,4 +244,33 @@ func TestTheDashboardShowsWhatWasCounted(t *testing.T) {
 		lacks("<script>alert", "style=")
 	b.header.Set("Accept-Language", "de")
 	b.get("/portal/dashboard").is(200, "vor 7 Minuten")
+}
+
+func TestWhatASourceWouldLoseIsConfirmedAsItWasSeen(t *testing.T) {
+	s := newSite(t)
+	b := s.as("operator")
+	b.get("/portal/sources").is(200, "No source is configured")
+	f, err := s.Store.Fill(t.Context())
+	must(t, err)
+	must(t, f.Add(t.Context(), store.Rows{Table: "source", Columns: []string{"name", "hosts", "problem", "held", "held_hash", "tried_at"}, Rows: [][]any{
+		{"ldap", int64(900), "", `{"host":{"before":900,"removed":455,"some_removed":["<i>gone</i>.example.org"]}}`, "abc", day0.UnixMilli()},
+		{"sql", int64(5), "the <b>server</b> is away", "", "", day0.UnixMilli()}}}))
+	must(t, f.Close(t.Context()))
+	b.get("/portal/sources").is(200, "held back", "455", "&lt;i&gt;gone&lt;/i&gt;.example.org", "could not be read", "the &lt;b&gt;server").lacks("<b>server")
+	p := s.as("auditor").get("/portal/sources").is(200, "held back")
+	if _, main, _ := strings.Cut(p.body, "<main"); strings.Contains(main, "<form") {
+		t.Error("an auditor is shown a form")
+	}
+	b.post("/portal/sources/ldap/confirm", "id", "other").to("/portal/sources")
+	b.get("/portal/sources").is(200, "look again", "Confirm these changes")
+	b.post("/portal/sources/ldap/confirm", "id", "abc").to("/portal/sources")
+	b.get("/portal/sources").is(200, "are confirmed").lacks("Confirm these changes")
+	b.post("/portal/sources/sql/sync").to("/portal/sources")
+	x, err := s.Store.Source(t.Context(), "sql")
+	must(t, err)
+	if !x.Asked.Equal(day0) {
+		t.Errorf("asked at %s", x.Asked)
+	}
+	b.post("/portal/sources/none/sync").is(404)
+	b.post("/portal/sources/none/confirm").is(404)
 }

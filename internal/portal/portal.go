@@ -126,6 +126,7 @@ func New(c Config) (*Portal, error) {
 	p.peopleRoutes()
 	p.auditRoutes()
 	p.revokeRoutes()
+	p.sourceRoutes()
 	p.certificateRoutes()
 	p.requestRoutes()
 	return p, nil
