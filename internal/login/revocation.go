@@ -56,8 +56,7 @@ var (
 	errUnknown = errors.New("nobody tells whether it is revoked")
 )
 
-// check looks at each certificate of a chain but the root. Who says "revoked" is believed
-// first.
+// check looks at each certificate of a chain but the root.
 func (r *Revocation) check(ctx context.Context, chain []*x509.Certificate, now time.Time) error {
 	for i := range chain[:len(chain)-1] {
 		err := r.status(ctx, chain[i], chain[i+1], now)
