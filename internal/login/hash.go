@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -63,7 +64,10 @@ func (h *Hasher) turn(ctx context.Context) (done func(), err error) {
 	defer patience.Stop()
 	select {
 	case h.turns <- struct{}{}:
-		return func() { <-h.turns }, nil
+		return func() {
+			<-h.turns
+			debug.FreeOSMemory() // or the server would stay as large as it was with that hash
+		}, nil
 	case <-patience.C:
 		return nil, ErrBusy
 	case <-ctx.Done():
