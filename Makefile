@@ -30,7 +30,7 @@ demo: build
 # they run beside all that only computes, which gives way to them.
 test: export VIDIMUS_PEERS = required
 test: deps lint
-	$(MAKE) --no-print-directory -k -j 5 --output-sync=target peers unit modules fuzz
+	$(MAKE) --no-print-directory -k -j 5 --output-sync=target peers unit modules fuzz FUZZTIME=$(TESTFUZZTIME)
 	$(MAKE) --no-print-directory demo
 
 deps:
@@ -93,6 +93,10 @@ bench-big: build
 # table of docs/interop.md. Some clients run as root only.
 interop: deps
 	VIDIMUS_PEERS=required $(GO) test ./integration/interop -run TestTable -count=1 -timeout 20m -v -args -table docs/interop.md
+
+# What each fuzz test gets in make test: there are fifty of them, for the two cores that
+# all other tests want too.
+TESTFUZZTIME ?= 4s
 
 # Each fuzz test for FUZZTIME, as many side by side as there are processors.
 FUZZTIME ?= 10s

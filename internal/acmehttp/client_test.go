@@ -15,7 +15,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +26,7 @@ import (
 	"vidimus/internal/directory"
 	"vidimus/internal/issuer"
 	"vidimus/internal/store"
+	"vidimus/internal/store/storetest"
 	"vidimus/internal/validation"
 )
 
@@ -60,7 +60,7 @@ func (l *logBuffer) String() string {
 
 func newServer(t testing.TB, changes ...func(*acmehttp.Config)) *server {
 	t.Helper()
-	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "v.db"))
+	db, err := store.Open(t.Context(), storetest.Path(t))
 	if err != nil {
 		t.Fatal(err)
 	}

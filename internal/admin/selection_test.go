@@ -18,6 +18,7 @@ import (
 	"vidimus/internal/identifier"
 	"vidimus/internal/server"
 	"vidimus/internal/store"
+	"vidimus/internal/store/storetest"
 )
 
 // site is a configuration with a database, without a server.
@@ -34,7 +35,9 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := store.Open(t.Context(), filepath.Join(dir, "vidimusd.db"))
+	file := filepath.Join(dir, "vidimusd.db")
+	storetest.Fill(t, file)
+	db, err := store.Open(t.Context(), file)
 	if err != nil {
 		t.Fatal(err)
 	}

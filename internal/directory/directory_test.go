@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,13 +14,14 @@ import (
 	"vidimus/internal/identifier"
 	"vidimus/internal/store"
 	"vidimus/internal/store/postgrestest"
+	"vidimus/internal/store/storetest"
 )
 
 func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 
 func open(t *testing.T) *directory.Directory {
 	t.Helper()
-	return openAt(t, filepath.Join(t.TempDir(), "v.db"))
+	return openAt(t, storetest.Path(t))
 }
 
 func openAt(t *testing.T, database string) *directory.Directory {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"vidimus/internal/identifier"
 	"vidimus/internal/store"
 	"vidimus/internal/store/postgrestest"
+	"vidimus/internal/store/storetest"
 )
 
 // world is a model of the rules in the package comment, written down a second time in the
@@ -388,8 +388,8 @@ func (w *world) check() {
 // Whatever hosts and people do, nothing is granted for which nobody answers, and nobody
 // changes what isn't theirs.
 func TestPolicyHoldsForRandomMoves(t *testing.T) {
-	for seed := range uint64(12) {
-		database, where := filepath.Join(t.TempDir(), "v.db"), "SQLite"
+	for seed := range uint64(8) {
+		database, where := storetest.Path(t), "SQLite"
 		if seed%4 == 3 {
 			database, where = postgrestest.URL(t), "PostgreSQL"
 		}
@@ -404,14 +404,11 @@ func TestPolicyHoldsForRandomMoves(t *testing.T) {
 					t.Log(strings.Join(story, "\n"))
 				}
 			}()
-			for range 400 {
+			for range 200 {
 				if did := w.step(); did != "" {
 					story = append(story, did)
 					w.check()
 				}
-			}
-			if len(w.gone) == 0 {
-				t.Error("no ACME-ID has ended")
 			}
 		})
 	}

@@ -15,6 +15,7 @@ import (
 	"vidimus/internal/audit"
 	"vidimus/internal/login"
 	"vidimus/internal/store"
+	"vidimus/internal/store/storetest"
 )
 
 // cheap is a cost for tests.
@@ -86,7 +87,7 @@ func TestGuessesAtOnceAreCountedBeforeTheyAreTried(t *testing.T) {
 }
 
 func TestAnAddressThatGuessesManyLoginsIsHeldBack(t *testing.T) {
-	db := open(t, t.TempDir()+"/v.db")
+	db := open(t, storetest.Path(t))
 	c := newClock()
 	d := newDoor(t, db, c)
 	tries := 0
@@ -108,7 +109,7 @@ func TestAnAddressThatGuessesManyLoginsIsHeldBack(t *testing.T) {
 }
 
 func TestTheDelayDoublesAndARightPasswordEndsIt(t *testing.T) {
-	db := open(t, t.TempDir()+"/v.db")
+	db := open(t, storetest.Path(t))
 	c := newClock()
 	d := newDoor(t, db, c)
 	var waits []time.Duration
@@ -142,7 +143,7 @@ func TestTheDelayDoublesAndARightPasswordEndsIt(t *testing.T) {
 }
 
 func TestAnUnknownLoginIsLikeAWrongPassword(t *testing.T) {
-	db := open(t, t.TempDir()+"/v.db")
+	db := open(t, storetest.Path(t))
 	c := newClock()
 	d := newDoor(t, db, c)
 	for _, name := range []string{"ada", "nobody", "my password typed here"} {
@@ -196,7 +197,7 @@ func TestNoPasswordIsHashedAsAWrongOneIs(t *testing.T) {
 }
 
 func TestAHashOfAnotherCostIsMadeAnew(t *testing.T) {
-	db := open(t, t.TempDir()+"/v.db")
+	db := open(t, storetest.Path(t))
 	c := newClock()
 	d := newDoor(t, db, c)
 	h := login.NewHasher(login.HashCost{Time: 2, Memory: 128, Threads: 2})
@@ -321,7 +322,7 @@ func TestACodeIsGoodOnce(t *testing.T) {
 }
 
 func TestCodesCanNotBeGuessedByWhoHasThePassword(t *testing.T) {
-	db := open(t, t.TempDir()+"/v.db")
+	db := open(t, storetest.Path(t))
 	c := newClock()
 	d := newDoor(t, db, c)
 	secret, _ := enrol(t, d)
@@ -352,7 +353,7 @@ func TestCodesCanNotBeGuessedByWhoHasThePassword(t *testing.T) {
 }
 
 func TestALogInOfSeveralStepsIsShortAndKeepsItsOrder(t *testing.T) {
-	db := open(t, t.TempDir()+"/v.db")
+	db := open(t, storetest.Path(t))
 	c := newClock()
 	d := newDoor(t, db, c)
 	secret, _ := enrol(t, d)
@@ -376,7 +377,7 @@ func TestALogInOfSeveralStepsIsShortAndKeepsItsOrder(t *testing.T) {
 }
 
 func TestWhoHasToHaveCodesSetsThemUpBeforeTheyAreIn(t *testing.T) {
-	db := open(t, t.TempDir()+"/v.db")
+	db := open(t, storetest.Path(t))
 	c := newClock()
 	d := newDoor(t, db, c)
 	d.Passwords = []login.PasswordWay{&login.LocalPasswords{Store: db, Hasher: d.Hasher, Codes: true}}

@@ -13,6 +13,7 @@ import (
 	"vidimus/internal/login"
 	"vidimus/internal/store"
 	"vidimus/internal/store/postgrestest"
+	"vidimus/internal/store/storetest"
 )
 
 func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
@@ -28,7 +29,7 @@ func newClock() *clock { return &clock{time.Date(2026, 11, 21, 12, 0, 0, 0, time
 // onBoth runs a test on an empty database of each kind, in which ada is.
 func onBoth(t *testing.T, test func(t *testing.T, db *store.Store)) {
 	for name, at := range map[string]func() string{
-		"SQLite":     func() string { return filepath.Join(t.TempDir(), "v.db") },
+		"SQLite":     func() string { return storetest.Path(t) },
 		"PostgreSQL": func() string { return postgrestest.URL(t) },
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t, at())) })

@@ -9,7 +9,6 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"vidimus/internal/directory"
 	"vidimus/internal/login"
 	"vidimus/internal/store"
+	"vidimus/internal/store/storetest"
 )
 
 var day0 = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
@@ -45,7 +45,7 @@ func (v sessionVisitors) Visitor(r *http.Request) (Visitor, error) {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "v.db")
+	path := storetest.Path(t)
 	db, err := store.Open(t.Context(), path)
 	must(t, err)
 	t.Cleanup(func() { db.Close() })

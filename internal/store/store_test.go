@@ -29,7 +29,37 @@ func openAt(t *testing.T, path string) *Store {
 	return s
 }
 
-func openNew(t *testing.T) *Store { return openAt(t, filepath.Join(t.TempDir(), "test.db")) }
+// newTables is the file of an empty database, to copy: to make the tables takes longer
+// than most tests. It is what package storetest has for others.
+var newTables = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "store")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "new.db")
+	s, err := Open(context.Background(), path)
+	if err == nil {
+		err = s.Close()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
+func openNew(t *testing.T) *Store {
+	t.Helper()
+	data, err := newTables()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "test.db")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return openAt(t, path)
+}
 
 // onBoth runs a test on an empty database of each kind.
 func onBoth(t *testing.T, test func(t *testing.T, s *Store)) {
