@@ -212,7 +212,7 @@ func counted(n int64) string {
 }
 
 // page is how many serial numbers are read at once.
-const page = 16 * store.Batch
+const page = 4 * store.Batch
 
 // each calls fn for all of a selection, some hundreds at a time.
 func each(ctx context.Context, db *store.Store, sel store.Selection, fn func(serials []string) error) error {
