@@ -96,7 +96,7 @@ interop: deps
 
 # What each fuzz test gets in make test: there are fifty of them, for the two cores that
 # all other tests want too.
-TESTFUZZTIME ?= 4s
+TESTFUZZTIME ?= 2s
 
 # Each fuzz test for FUZZTIME, as many side by side as there are processors.
 FUZZTIME ?= 10s
