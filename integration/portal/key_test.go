@@ -109,6 +109,6 @@ func (b *tab) sees(text string) {
 		if time.Now().After(end) {
 			b.t.Fatalf("the page does not say %q: %s", text, b.text())
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond) // between two looks at the condition
 	}
 }

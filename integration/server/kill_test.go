@@ -131,7 +131,7 @@ func TestKillsUnderLoadLoseNothing(t *testing.T) {
 		v.Kill()
 		if k%4 == 3 { // and again while it starts
 			v.Launch(t)
-			time.Sleep(time.Duration(random.IntN(200_000)) * time.Microsecond)
+			time.Sleep(time.Duration(random.IntN(200_000)) * time.Microsecond) // the random moment
 			v.Kill()
 		}
 		v.Start(t)

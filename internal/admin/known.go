@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vidimus/internal/directory"
+	"vidimus/internal/identifier"
 	"vidimus/internal/store"
 )
 
@@ -71,11 +72,11 @@ func (k known) issuers(wanted, there []string) error {
 
 func (k known) hosts(wanted []string) error {
 	for _, host := range wanted {
-		names, err := hostNames(host)
+		id, err := identifier.ParseLocal(host)
 		if err != nil {
 			return err
 		}
-		if err := k.any(names, "no host %s is on record, and no certificate is good for it; see: vidimusd admin host list, vidimusd admin certificate list", host); err != nil {
+		if err := k.any(id.GoodFor(), "no host %s is on record, and no certificate is good for it; see: vidimusd admin host list, vidimusd admin certificate list", host); err != nil {
 			return err
 		}
 	}

@@ -76,11 +76,7 @@ func TestListTakesASelectionOfAllThatIsOnRecord(t *testing.T) {
 
 func TestPeopleAndNamesChangeOnlyWhenSomethingIsSaid(t *testing.T) {
 	s := newSite(t)
-	for _, x := range []struct {
-		args   string
-		status int
-		want   string
-	}{
+	s.says([]said{
 		{"person add ada", 0, "Added person ada"},
 		{"host add www.example.org", 0, "Added host"},
 		{"host people www.example.org", 2, "say what is to change, by --add or --remove"},
@@ -91,12 +87,7 @@ func TestPeopleAndNamesChangeOnlyWhenSomethingIsSaid(t *testing.T) {
 		{"acme-id add www.example.org", 0, "--eab-hmac-key-file FILE"},
 		{"acme-id names www.example.org", 2, "say what is to change, by --add or --remove"},
 		{"renew-now undo 3", 1, "there is no call 3 that holds"},
-	} {
-		status, out, errs := s.admin(strings.Fields(x.args)...)
-		if status != x.status || !strings.Contains(out+errs, x.want) {
-			t.Errorf("%s: status %d, want %d and %q in\n%s%s", x.args, status, x.status, x.want, out, errs)
-		}
-	}
+	})
 }
 
 // The server's own certificate may be for localhost.

@@ -1,17 +1,10 @@
 package admin
 
-import (
-	"strings"
-	"testing"
-)
+import "testing"
 
 func TestGroupsWildcardsAndSuspensions(t *testing.T) {
 	s := newSite(t)
-	for _, x := range []struct {
-		args   string
-		status int
-		want   string
-	}{
+	s.says([]said{
 		{"person add ada", 0, "Added person ada"},
 		{"person role ada boss", 2, "the roles are auditor, operator, administrator and none"},
 		{"person role ada auditor", 0, "now: auditor"},
@@ -46,10 +39,5 @@ func TestGroupsWildcardsAndSuspensions(t *testing.T) {
 		{"suspension remove subtree example.org", 0, "no longer suspended"},
 		{"group remove web", 0, "Removed group"},
 		{"host show www.example.org", 0, "nobody"},
-	} {
-		status, out, errs := s.admin(strings.Fields(x.args)...)
-		if status != x.status || !strings.Contains(out+errs, x.want) {
-			t.Errorf("%s: status %d, want %d and %q in\n%s%s", x.args, status, x.status, x.want, out, errs)
-		}
-	}
+	})
 }

@@ -69,11 +69,11 @@ func (f *selectionFlags) readNames(sel *store.Selection) error {
 		return errors.New("give --host or --name, not both")
 	}
 	for _, v := range f.hosts {
-		names, err := hostNames(v)
+		id, err := identifier.ParseLocal(v)
 		if err != nil {
 			return err
 		}
-		sel.Names = append(sel.Names, names...)
+		sel.Names = append(sel.Names, id.GoodFor()...)
 	}
 	for _, l := range []struct {
 		values []string
@@ -88,15 +88,6 @@ func (f *selectionFlags) readNames(sel *store.Selection) error {
 		}
 	}
 	return nil
-}
-
-// hostNames are the names of certificates that are good for a host.
-func hostNames(host string) ([]string, error) {
-	id, err := identifier.ParseLocal(host)
-	if _, parent, ok := strings.Cut(id.Value, "."); ok && id.Type == identifier.DNS {
-		return []string{id.Value, "*." + parent}, err
-	}
-	return []string{id.Value}, err
 }
 
 // selectedName reads a name as a certificate may have it: also one of one label, such as

@@ -226,3 +226,21 @@ func TestRenewNowSpreadsListsAndUndoes(t *testing.T) {
 		t.Errorf("undone, and still %+v", w)
 	}
 }
+
+// said is a command line of "vidimusd admin", and what is to come of it.
+type said struct {
+	args   string
+	status int
+	want   string // a part of what it prints
+}
+
+// says runs command lines, one after the other.
+func (s *site) says(lines []said) {
+	s.t.Helper()
+	for _, x := range lines {
+		status, out, errs := s.admin(strings.Fields(x.args)...)
+		if status != x.status || !strings.Contains(out+errs, x.want) {
+			s.t.Errorf("%s: status %d, want %d and %q in\n%s%s", x.args, status, x.status, x.want, out, errs)
+		}
+	}
+}

@@ -188,6 +188,15 @@ func Compare(a, b Identifier) int {
 	return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Value, b.Value))
 }
 
+// GoodFor lists the names of certificates that are good for i: its own, and the wildcard
+// that covers it.
+func (i Identifier) GoodFor() []string {
+	if _, parent, ok := strings.Cut(i.Value, "."); ok && i.Type == DNS {
+		return []string{i.Value, "*." + parent}
+	}
+	return []string{i.Value}
+}
+
 // Sorted returns the distinct identifiers of ids in ascending order; ids itself is
 // left as it is.
 func Sorted(ids []Identifier) []Identifier {

@@ -231,7 +231,7 @@ func TestFailuresDontPileUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		for start := time.Now(); time.Since(start) < time.Second && time.Now().Truncate(time.Second).Equal(now.Truncate(time.Second)); { // into the next period
-			time.Sleep(10 * time.Millisecond)
+			time.Sleep(10 * time.Millisecond) // between two looks at the clock
 		}
 		now = time.Now()
 	}

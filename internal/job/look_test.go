@@ -75,8 +75,11 @@ func TestWorkThatIsDueAgainInAPeriodIsDone(t *testing.T) {
 					t.Fatal(err)
 				}
 				receive(t, done, "the job")
-				for len(open()) > 0 { // that it is done comes on record a moment later
-					time.Sleep(10 * time.Millisecond)
+				for end := time.Now().Add(30 * time.Second); len(open()) > 0; { // that it is done comes on record a moment later
+					if time.Now().After(end) {
+						t.Fatal("the job that is done is not on record as done")
+					}
+					time.Sleep(10 * time.Millisecond) // between two looks at the condition
 				}
 			}
 			last, cancel := context.WithTimeout(context.Background(), 10*time.Second)

@@ -122,10 +122,7 @@ var errSelection = errors.New("not understood")
 
 func readHost(sel *store.Selection, v string) error {
 	id, err := identifier.ParseLocal(v)
-	sel.Names = append(sel.Names, id.Value)
-	if _, parent, ok := strings.Cut(id.Value, "."); ok && id.Type == identifier.DNS {
-		sel.Names = append(sel.Names, "*."+parent)
-	}
+	sel.Names = append(sel.Names, id.GoodFor()...)
 	return err
 }
 

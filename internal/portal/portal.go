@@ -185,8 +185,7 @@ func (p *Portal) load(l *language) error {
 	return nil
 }
 
-// usable is the store's answer to "can anything be read now?", in an error that the
-// error pages know.
+// unavailable tells whether an error says that nothing can be read just now.
 func unavailable(err error) bool {
 	return errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)
 }

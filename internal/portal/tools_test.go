@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+	"vidimus/integration/peer"
 )
 
 // hostile is what quoting must hold together, though no URL or key has it.
@@ -128,10 +129,7 @@ func TestYAMLIsRead(t *testing.T) {
 }
 
 func TestCaddyReadsItsConfiguration(t *testing.T) {
-	caddy, err := exec.LookPath("caddy")
-	if err != nil {
-		t.Skip("caddy is not installed")
-	}
+	caddy := peer.Need(t, "caddy")
 	for _, d := range []ACMEDirectory{hostile, friendly} {
 		file := filepath.Join(t.TempDir(), "Caddyfile")
 		must(t, os.WriteFile(file, []byte(textOf(t, d, "Caddy", 0)), 0o600))

@@ -25,23 +25,29 @@ type ListedHost struct {
 
 // ListHosts lists hosts. A part of a name is looked for among all names that are left.
 func (s *Store) ListHosts(ctx context.Context, sel HostSelection) ([]ListedHost, error) {
-	args := []any{sel.After}
-	arg := func(v any) string {
-		args = append(args, v)
-		return "$" + strconv.Itoa(len(args))
-	}
-	where := `h.fqdn > $1`
-	if sel.Person != 0 {
-		where = `h.fqdn IN (SELECT q.fqdn FROM member o JOIN host_party q ON q.party_id = o.party_id WHERE o.person_id = ` + arg(sel.Person) + ` AND q.fqdn > $1)`
-	}
-	if sel.Contains != "" {
-		where += ` AND lower(h.fqdn) LIKE ` + arg(containing(sel.Contains)) + ` ESCAPE '\'`
-	}
+	where, limit, args := sel.by("h.fqdn")
 	return collect(ctx, s.read, func(row scanner) (h ListedHost, err error) {
 		err = row.Scan(&h.FQDN, &h.Team, &h.Nobody)
 		return h, err
 	}, `SELECT h.fqdn, h.team, NOT h.team AND NOT EXISTS (SELECT 1 FROM host_party p JOIN member m ON m.party_id = p.party_id WHERE p.fqdn = h.fqdn)
-		FROM host h WHERE `+where+` ORDER BY h.fqdn LIMIT `+arg(sel.Limit), args...)
+		FROM host h WHERE `+where+` ORDER BY h.fqdn LIMIT `+limit, args...)
+}
+
+// by is the condition that a column, an FQDN, is of the selection, the place of its limit,
+// and the arguments of both.
+func (sel HostSelection) by(column string) (where, limit string, args []any) {
+	arg := func(v any) string {
+		args = append(args, v)
+		return "$" + strconv.Itoa(len(args))
+	}
+	where = column + ` > ` + arg(sel.After)
+	if sel.Person != 0 {
+		where = column + ` IN (SELECT q.fqdn FROM member o JOIN host_party q ON q.party_id = o.party_id WHERE o.person_id = ` + arg(sel.Person) + ` AND q.fqdn > $1)`
+	}
+	if sel.Contains != "" {
+		where += ` AND lower(` + column + `) LIKE ` + arg(containing(sel.Contains)) + ` ESCAPE '\'`
+	}
+	return where, arg(sel.Limit), args
 }
 
 // containing is the pattern of LIKE ESCAPE '\' for what has text in it.
@@ -71,18 +77,7 @@ type ListedACMEID struct {
 // ListACMEIDs lists of each FQDN the last ACME-ID, in the order of their FQDNs; for a
 // person those that bear the name of a host they are responsible for.
 func (s *Store) ListACMEIDs(ctx context.Context, sel HostSelection) ([]ListedACMEID, error) {
-	args := []any{sel.After}
-	arg := func(v any) string {
-		args = append(args, v)
-		return "$" + strconv.Itoa(len(args))
-	}
-	where := `i.fqdn > $1`
-	if sel.Person != 0 {
-		where = `i.fqdn IN (SELECT q.fqdn FROM member o JOIN host_party q ON q.party_id = o.party_id WHERE o.person_id = ` + arg(sel.Person) + ` AND q.fqdn > $1)`
-	}
-	if sel.Contains != "" {
-		where += ` AND lower(i.fqdn) LIKE ` + arg(containing(sel.Contains)) + ` ESCAPE '\'`
-	}
+	where, limit, args := sel.by("i.fqdn")
 	return collect(ctx, s.read, func(row scanner) (a ListedACMEID, err error) {
 		err = row.Scan(&a.FQDN, timeColumn{&a.Created}, timeColumn{&a.Invalid}, &a.Waiting, &a.Registered, &a.Suspended, &a.Names)
 		return a, err
@@ -90,7 +85,7 @@ func (s *Store) ListACMEIDs(ctx context.Context, sel HostSelection) ([]ListedACM
 			EXISTS (SELECT 1 FROM suspension s WHERE s.kind = 'acme-id' AND s.object = i.fqdn),
 			(SELECT COUNT(*) FROM acme_id_name n WHERE n.acme_id = i.id)
 		FROM acme_id i WHERE `+where+` AND NOT EXISTS (SELECT 1 FROM acme_id j WHERE j.fqdn = i.fqdn AND j.id > i.id)
-		ORDER BY i.fqdn LIMIT `+arg(sel.Limit), args...)
+		ORDER BY i.fqdn LIMIT `+limit, args...)
 }
 
 // AccountsOfACMEID lists the valid accounts that are bound to an ACME-ID, the newest
